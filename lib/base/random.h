@@ -1,0 +1,51 @@
+// Counter-based random numbers: Philox 4x32-10 (Salmon et al., SC 2011), through Random123.
+//
+// A number is a pure function of (seed, purpose, a, b, index): nothing is drawn "in order", so shuffles, crops, flips,
+// dropout and initial weights do not depend on threads, batch split, restart or device.
+#pragma once
+
+#include <Random123/philox.h>
+
+#include <array>
+#include <cstdint>
+
+namespace distil {
+
+// What a random number is for. Append only: the value is part of the key, so renumbering changes every result.
+enum class Purpose : uint32_t {
+  kInit = 1,       // a = hash of the parameter's name
+  kShuffle = 2,    // a = epoch
+  kCrop = 3,       // a = epoch, b = sample id
+  kFlip = 4,
+  kCutout = 5,
+  kColor = 6,
+  kDropout = 7,    // a = step, b = sample id
+  kSynth = 8,      // a = split, b = sample
+  kSubset = 9,     // choice of a training subset
+  kTest = 10,
+};
+
+// Four independent 32-bit words at `index` of the stream (seed, purpose, a, b).
+inline std::array<uint32_t, 4> RandomWords(uint64_t seed, Purpose purpose, uint32_t a, uint32_t b, uint32_t index) {
+  philox4x32_ctr_t ctr = {{index, a, b, static_cast<uint32_t>(purpose)}};
+  philox4x32_key_t key = {{static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)}};
+  philox4x32_ctr_t r = philox4x32(ctr, key);
+  return {r.v[0], r.v[1], r.v[2], r.v[3]};
+}
+
+// A word as a float in [0, 1), with 24 bits.
+inline float ToUnit(uint32_t word) { return static_cast<float>(word >> 8) * (1.0f / 16777216.0f); }
+
+// A word as an integer in [0, n), n >= 1 (multiply-shift; bias below n / 2^32).
+inline uint32_t ToRange(uint32_t word, uint32_t n) {
+  return static_cast<uint32_t>((static_cast<uint64_t>(word) * n) >> 32);
+}
+
+// 32-bit FNV-1a, used to key streams by name.
+inline uint32_t HashName(const char* s, size_t n) {
+  uint32_t h = 2166136261u;
+  for (size_t i = 0; i < n; ++i) h = (h ^ static_cast<unsigned char>(s[i])) * 16777619u;
+  return h;
+}
+
+}  // namespace distil
