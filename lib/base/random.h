@@ -1,7 +1,7 @@
 // Counter-based random numbers: Philox 4x32-10 (Salmon et al., SC 2011), through Random123.
 //
-// A number is a pure function of (seed, purpose, a, b, index): nothing is drawn "in order", so shuffles, crops, flips,
-// dropout and initial weights do not depend on threads, batch split, restart or device.
+// A number is a pure function of (seed, purpose, a, b, index): nothing is drawn "in order", so shuffles,
+// crops, flips, dropout and initial weights do not depend on threads, batch split, restart or device.
 #pragma once
 
 #include <Random123/philox.h>
@@ -11,22 +11,24 @@
 
 namespace distil {
 
-// What a random number is for. Append only: the value is part of the key, so renumbering changes every result.
+// What a random number is for. Append only: the value is part of the key, so renumbering changes every
+// result.
 enum class Purpose : uint32_t {
-  kInit = 1,       // a = hash of the parameter's name
-  kShuffle = 2,    // a = epoch
-  kCrop = 3,       // a = epoch, b = sample id
+  kInit = 1,     // a = hash of the parameter's name
+  kShuffle = 2,  // a = epoch
+  kCrop = 3,     // a = epoch, b = sample id
   kFlip = 4,
   kCutout = 5,
   kColor = 6,
-  kDropout = 7,    // a = step, b = sample id
-  kSynth = 8,      // a = split, b = sample
-  kSubset = 9,     // choice of a training subset
+  kDropout = 7,  // a = step, b = sample id
+  kSynth = 8,    // a = split, b = sample
+  kSubset = 9,   // choice of a training subset
   kTest = 10,
 };
 
 // Four independent 32-bit words at `index` of the stream (seed, purpose, a, b).
-inline std::array<uint32_t, 4> RandomWords(uint64_t seed, Purpose purpose, uint32_t a, uint32_t b, uint32_t index) {
+inline std::array<uint32_t, 4> RandomWords(uint64_t seed, Purpose purpose, uint32_t a, uint32_t b,
+                                           uint32_t index) {
   philox4x32_ctr_t ctr = {{index, a, b, static_cast<uint32_t>(purpose)}};
   philox4x32_key_t key = {{static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)}};
   philox4x32_ctr_t r = philox4x32(ctr, key);

@@ -9,15 +9,15 @@ namespace distil {
 
 enum class Code {
   kOk = 0,
-  kInvalidArgument,   // the caller passed something that cannot work (bad option, shape, handle)
-  kNotFound,          // a name or file does not exist
-  kCorrupt,           // a file exists but its content is damaged, truncated or hostile
-  kUnsupported,       // valid, but this build or device cannot do it
-  kIo,                // the operating system refused (permission, disk full, ...)
+  kInvalidArgument,  // the caller passed something that cannot work (bad option, shape, handle)
+  kNotFound,         // a name or file does not exist
+  kCorrupt,          // a file exists but its content is damaged, truncated or hostile
+  kUnsupported,      // valid, but this build or device cannot do it
+  kIo,               // the operating system refused (permission, disk full, ...)
   kOutOfMemory,
-  kNonFinite,         // a loss term or gradient became NaN or infinite
+  kNonFinite,           // a loss term or gradient became NaN or infinite
   kFailedPrecondition,  // right call, wrong moment
-  kInternal,          // a bug in distil
+  kInternal,            // a bug in distil
 };
 
 class [[nodiscard]] Status {
@@ -42,8 +42,8 @@ inline Status IoError(std::string m) { return {Code::kIo, std::move(m)}; }
 inline Status FailedPrecondition(std::string m) { return {Code::kFailedPrecondition, std::move(m)}; }
 inline Status Internal(std::string m) { return {Code::kInternal, std::move(m)}; }
 
-#define DISTIL_RETURN_IF_ERROR(expr)                       \
-  do {                                                     \
+#define DISTIL_RETURN_IF_ERROR(expr)                                      \
+  do {                                                                    \
     if (::distil::Status status_ = (expr); !status_.ok()) return status_; \
   } while (0)
 
