@@ -1,0 +1,64 @@
+// fill.h gives the bits that fill.py gives, and golden.h reads what the scripts wrote.
+#include "tests/golden/fill.h"
+
+#include <gtest/gtest.h>
+
+#include <bit>
+
+#include "tests/golden/golden.h"
+
+namespace distil::golden {
+namespace {
+
+struct Expected {
+  const char* name;
+  std::vector<int64_t> dims;
+  uint32_t first, second, last;
+};
+
+// Printed by fill.py.
+const Expected kExpected[] = {
+    {"input", {2, 3, 32, 32}, 0x3fa2b704, 0x3fd1b758, 0x3f857106},
+    {"conv1.weight", {16, 3, 3, 3}, 0x3e747c1d, 0xbeabe56a, 0xbd94782b},
+    {"layer1.0.bn2.weight", {16}, 0x3e92bbd4, 0x3e808554, 0x3e541816},
+    {"teacher/bn1.weight", {16}, 0x3f7d722f, 0x3f938070, 0x3f92159e},
+    {"bn1.running_var", {8}, 0x3f417ed8, 0x3f4bdfaa, 0x3f8af74a},
+    {"bn1.running_mean", {8}, 0xbd98a946, 0xbca16004, 0xbd9a8ff4},
+    {"fc.bias", {10}, 0x3b1d0c20, 0xbc693e14, 0x3d470cce},
+};
+
+TEST(Fill, BitsOfPython) {
+  for (const Expected& e : kExpected) {
+    std::vector<float> x = FillTensor(e.name, e.dims);
+    EXPECT_EQ(std::bit_cast<uint32_t>(x[0]), e.first) << e.name;
+    EXPECT_EQ(std::bit_cast<uint32_t>(x[1]), e.second) << e.name;
+    EXPECT_EQ(std::bit_cast<uint32_t>(x.back()), e.last) << e.name;
+  }
+  EXPECT_EQ(FillLabels("label", 8, 100), (std::vector<int32_t>{88, 9, 1, 3, 77, 31, 32, 69}));
+}
+
+TEST(Golden, ReadsModels) {
+  Json file = Json::Load("models.json");
+  EXPECT_EQ(file["nets"].size(), 18u);
+  EXPECT_EQ(file["nets"]["resnet8x4"]["params"].integer(), 1233540);
+  EXPECT_EQ(file["nets"]["vgg19"]["eval"]["logits0"].numbers().size(), 100u);
+}
+
+TEST(Golden, ReadsMethods) {
+  // Cross-entropy of case "ce" again, from the file's own inputs.
+  Json file = Json::Load("methods.json");
+  const Json& c = file["cases"][0];
+  ASSERT_EQ(c["name"].string(), "ce");
+  std::vector<float> z = InputOf(c["inputs"]["z_s"]);
+  std::vector<int64_t> dims = DimsOf(c["inputs"]["z_s"]), y = c["labels"].numbers<int64_t>();
+  double loss = 0;
+  for (int64_t b = 0; b < dims[0]; ++b) {
+    double sum = 0;
+    for (int64_t k = 0; k < dims[1]; ++k) sum += std::exp(static_cast<double>(z[b * dims[1] + k]));
+    loss += (std::log(sum) - z[b * dims[1] + y[b]]) / static_cast<double>(dims[0]);
+  }
+  EXPECT_NEAR(loss, c["loss"].number(), 1e-9);
+}
+
+}  // namespace
+}  // namespace distil::golden
