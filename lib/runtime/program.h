@@ -1,0 +1,68 @@
+// Program: a graph compiled for a backend. All memory is planned and taken at compile time; Run allocates nothing.
+//
+// Nodes that depend on nothing but constants and on variables that this program does not assign (a frozen teacher's folded
+// and reordered weights) are computed once, and again only after such a variable has changed.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "lib/backend/backend.h"
+#include "lib/graph/graph.h"
+
+namespace distil {
+
+struct MemoryInfo {
+  size_t arena = 0;      // values that come and go during a step, and workspaces, sharing one block
+  size_t constants = 0;  // derived once: folded and reordered weights, constant tables
+  size_t io = 0;         // inputs and outputs
+  size_t variables = 0;  // parameters, buffers and states that the program reads or assigns
+  size_t total() const { return arena + constants + io + variables; }
+};
+
+class Program {
+ public:
+  // `backend` must outlive the program. Variables are shared with whoever else holds them.
+  static Status Compile(Backend* backend, const Graph& g, const CompileOptions& options,
+                        std::unique_ptr<Program>* out);
+  // What Compile would plan, without taking the memory.
+  static Status Plan(Backend* backend, const Graph& g, const CompileOptions& options, MemoryInfo* out);
+  ~Program();
+
+  bool HasInput(const std::string& name) const;
+  // Fills an input, row-major. Numbers are converted when the backend keeps another type.
+  Status SetInput(const std::string& name, std::span<const float> values);
+  Status SetInput(const std::string& name, std::span<const double> values);
+  Status SetInput(const std::string& name, std::span<const int32_t> values);  // index inputs
+  Status Run();
+  bool HasOutput(const std::string& name) const;
+  Status OutputShape(const std::string& name, Shape* shape) const;
+  Status Fetch(const std::string& name, std::span<float> values) const;
+  Status Fetch(const std::string& name, std::span<double> values) const;
+
+  // Direct access for the trainer's hot path on host backends (nullptr when unknown): f32 of the input's shape.
+  void* InputData(const std::string& name);
+
+  MemoryInfo memory() const;
+  size_t launches() const;                    // per run
+  std::vector<std::string> Listing() const;   // one line per launch, for debugging and benches
+
+ private:
+  Program();
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+// ---- Variables' content ------------------------------------------------------------------------------------------
+
+// Takes memory for `v` and fills it with its initial values: Philox keyed by (seed, name, element).
+Status AllocateVariable(Backend* backend, uint64_t seed, const Init& init, Variable* v);
+Status ReadVariable(Backend* backend, const Variable& v, std::span<float> values);
+Status ReadVariable(Backend* backend, const Variable& v, std::span<double> values);
+Status WriteVariable(Backend* backend, std::span<const float> values, Variable* v);
+Status WriteVariable(Backend* backend, std::span<const double> values, Variable* v);
+
+}  // namespace distil
