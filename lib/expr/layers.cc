@@ -65,7 +65,12 @@ Expr Layers::Param(const std::string& name, const Shape& shape, const Init& init
   VariableRef v = Get(name, shape, VariableKind::kParameter, init, false);
   if (!v) return {};
   if (std::find(used_->begin(), used_->end(), v) == used_->end()) used_->push_back(v);
-  return Read(graph_, v);
+  return Value(v);
+}
+
+Expr Layers::Value(const VariableRef& v) const {
+  auto it = options_.with.find(v);
+  return it == options_.with.end() ? Read(graph_, v) : it->second;
 }
 
 VariableRef Layers::Buffer(const std::string& name, const Shape& shape, const Init& init, bool integer) {
@@ -127,11 +132,12 @@ Expr Layers::BatchNorm(const std::string& name, Expr x, double eps, double momen
   VariableRef count = Buffer(name + ".num_batches_tracked", {}, Init::Constant(0), /*integer=*/true);
   if (!mean || !var || !count || !graph_->ok()) return {};
   if (!options_.train) {
-    Expr scale = gamma / Sqrt(Read(graph_, var) + eps);
-    Expr shift = beta - Read(graph_, mean) * scale;
+    Expr scale = gamma / Sqrt(Value(var) + eps);
+    Expr shift = beta - Value(mean) * scale;
     return x * Reshape(scale, row) + Reshape(shift, row);
   }
   Normalized n = distil::BatchNorm(x, gamma, beta, eps);
+  if (!options_.update_statistics) return n.y;
   const double m = static_cast<double>(x.shape().elements()) / static_cast<double>(c);
   // Latest, not Read: a network that runs twice in one step updates its statistics twice.
   auto latest = [&](const VariableRef& v) { return Expr(graph_, graph_->Latest(v)); };

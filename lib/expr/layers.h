@@ -58,8 +58,13 @@ struct LinearOptions {
   bool zero_bias = false;
 };
 
+// Values that stand in for variables, by the variable: the same network at other parameters.
+using Values = std::map<VariableRef, Expr>;
+
 struct LayersOptions {
   bool train = false;  // batch norm uses batch statistics and updates the running ones, dropout is on
+  bool update_statistics = true;  // false: training leaves the running statistics alone
+  Values with;
   Expr key, ids;       // the step's random key and sample ids; needed by dropout in training
 };
 
@@ -88,6 +93,7 @@ class Layers {
 
  private:
   VariableRef Get(const std::string& name, const Shape& shape, VariableKind kind, const Init& init, bool integer);
+  Expr Value(const VariableRef& v) const;  // what stands in for it, or its own
 
   Graph* graph_;
   VariableSet* set_;
