@@ -59,6 +59,9 @@ DISTIL_API const char *distil_version(void);
 /* Exists only in an archive that fits this header: a wrong pair fails to link instead of misbehaving. */
 #define DISTIL_ABI_TAG distil_abi_0_1
 DISTIL_API extern const int DISTIL_ABI_TAG;
+#if defined(__GNUC__)
+static const int *const distil_abi_reference __attribute__((used)) = &DISTIL_ABI_TAG;
+#endif
 
 /* ---- Errors -------------------------------------------------------------------------------------------------------- */
 

@@ -70,6 +70,15 @@ header_version() {
     cc -E -P -I"$prefix/include" - | tail -n 1 | tr -d ' ')"
 }
 
+wrong_header_does_not_link() {
+  mkdir -p wrong/distil
+  sed 's/distil_abi_[0-9_]*$/distil_abi_of_another_version/' "$prefix/include/distil/distil.h" > wrong/distil/distil.h
+  printf '#include <distil/distil.h>\nint main(void) { return distil_version() == NULL; }\n' > wrong/main.c
+  # shellcheck disable=SC2046 # flags are words
+  ! cc -std=c99 -O2 -o wrong/main wrong/main.c -Iwrong $(pkg-config --static --libs distil) 2> wrong/messages &&
+    grep 'undefined reference to .*distil_abi_of_another_version' wrong/messages
+}
+
 compile() { # compile EXAMPLE BINARY
   local compiler=(cc -std=c99)
   [[ $1 == *.c ]] || compiler=(c++ -std=c++17)
@@ -108,6 +117,7 @@ check "pkg-config knows version $version" same "$version" "$(pkg-config --modver
 check "the header has version $version" header_version
 check "the header is C99" header_alone cc -std=c99 -x c
 check "the header is C++" header_alone c++ -std=c++11 -x c++
+check "an archive of another version does not link" wrong_header_does_not_link
 check "only distil_ symbols are exported" exports_only_the_api
 check "all global names are distil's" names_are_in_the_namespace
 check "all objects are distil's" no_foreign_object
