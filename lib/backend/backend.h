@@ -33,7 +33,8 @@ class Kernel {
   virtual ~Kernel() = default;
   virtual void Run(const KernelArgs& args) = 0;
   virtual size_t workspace() const { return 0; }
-  // Whether output `out` may share its memory with input `in` when that input is not needed afterwards.
+  // Whether output `out` may share its memory with input `in` when that input is not needed afterwards: the kernel reads
+  // `in` only at the place it is about to write, and before any of its outputs is written there.
   virtual bool MayAlias(int in, int out) const {
     (void)in, (void)out;
     return false;
@@ -63,6 +64,7 @@ class Backend {
   // Rewrites `g` for this backend. Outputs, inputs and variables stay row-major in real() or int32.
   virtual Status Optimize(Graph* g, const CompileOptions& options) = 0;
   virtual Status MakeKernel(const Graph& g, NodeId n, std::unique_ptr<Kernel>* out) = 0;
+  virtual std::unique_ptr<Kernel> MakeCopy(size_t bytes) = 0;  // in[0] to out[0]
   virtual size_t Bytes(const Graph& g, ValueId v) const = 0;  // memory of a value in its layout
 
   virtual Status Allocate(size_t bytes, Buffer* out) = 0;  // 64-byte aligned, zeroed

@@ -1,0 +1,265 @@
+#include "lib/runtime/program.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <numbers>
+
+#include "lib/base/random.h"
+#include "lib/graph/variable.h"
+#include "lib/runtime/planner.h"
+
+namespace distil {
+namespace {
+
+// Copies numbers between a host array of T and device memory that holds `type`.
+template <class T>
+Status Put(Backend* backend, DType type, void* to, std::span<const T> values) {
+  auto upload = [&](auto tag) {
+    using D = decltype(tag);
+    if constexpr (std::is_same_v<D, T>) {
+      backend->Upload(to, values.data(), values.size_bytes());
+    } else {
+      const std::vector<D> converted(values.begin(), values.end());
+      backend->Upload(to, converted.data(), converted.size() * sizeof(D));
+    }
+  };
+  switch (type) {
+    case DType::kF32: upload(float()); return {};
+    case DType::kF64: upload(double()); return {};
+    case DType::kI32: upload(int32_t()); return {};
+    case DType::kBF16: break;
+  }
+  return Internal("inputs, outputs and variables are never bf16");
+}
+
+template <class T>
+Status Get(Backend* backend, DType type, const void* from, std::span<T> values) {
+  auto download = [&](auto tag) {
+    using D = decltype(tag);
+    if constexpr (std::is_same_v<D, T>) {
+      backend->Download(values.data(), from, values.size_bytes());
+    } else {
+      std::vector<D> raw(values.size());
+      backend->Download(raw.data(), from, raw.size() * sizeof(D));
+      std::transform(raw.begin(), raw.end(), values.begin(), [](D d) { return static_cast<T>(d); });
+    }
+  };
+  switch (type) {
+    case DType::kF32: download(float()); return {};
+    case DType::kF64: download(double()); return {};
+    case DType::kI32: download(int32_t()); return {};
+    case DType::kBF16: break;
+  }
+  return Internal("inputs, outputs and variables are never bf16");
+}
+
+Status SizeError(const std::string& what, int64_t want, size_t got) {
+  return InvalidArgument(what + " has " + std::to_string(want) + " numbers, got " + std::to_string(got));
+}
+
+}  // namespace
+
+struct Program::Impl {
+  Backend* backend = nullptr;
+  Graph graph;
+  MemoryPlan plan;
+  Buffer arena, constants, io;
+  std::vector<Launch> once, every;
+  std::shared_ptr<void> once_cache, every_cache;
+  uint64_t seen_version = ~0ull;  // of the variables that the constants depend on
+  std::unordered_map<std::string, ValueId> inputs, outputs;
+
+  void* Address(const Place& p) const {
+    switch (p.kind) {
+      case Place::kArena: return static_cast<char*>(arena.data) + p.offset;
+      case Place::kConstant: return static_cast<char*>(constants.data) + p.offset;
+      case Place::kIo: return static_cast<char*>(io.data) + p.offset;
+      case Place::kVariable: return p.variable->storage.data;
+      case Place::kNone: break;
+    }
+    return nullptr;
+  }
+
+  std::vector<Launch> Bind(const std::vector<PlannedLaunch>& planned) const {
+    std::vector<Launch> launches;
+    for (const PlannedLaunch& p : planned) {
+      Launch l{p.kernel.get(), {}, {}, static_cast<char*>(arena.data) + p.workspace};
+      for (const Place& place : p.in) l.in.push_back(Address(place));
+      for (const Place& place : p.out) l.out.push_back(Address(place));
+      launches.push_back(std::move(l));
+    }
+    return launches;
+  }
+
+  template <class T>
+  Status Set(const std::string& name, std::span<const T> values, bool index) {
+    const auto it = inputs.find(name);
+    if (it == inputs.end()) return NotFound("the program has no input '" + name + "'");
+    const Value& v = graph.value(it->second);
+    if (v.index != index) return InvalidArgument("input '" + name + (index ? "' is real" : "' holds indices"));
+    if (static_cast<int64_t>(values.size()) != v.shape.elements())
+      return SizeError("input '" + name + "'", v.shape.elements(), values.size());
+    return Put(backend, index ? DType::kI32 : backend->real(), Address(plan.places[it->second]), values);
+  }
+
+  template <class T>
+  Status Fetch(const std::string& name, std::span<T> values) const {
+    const auto it = outputs.find(name);
+    if (it == outputs.end()) return NotFound("the program has no output '" + name + "'");
+    const Value& v = graph.value(it->second);
+    if (static_cast<int64_t>(values.size()) != v.shape.elements())
+      return SizeError("output '" + name + "'", v.shape.elements(), values.size());
+    return Get(backend, v.index ? DType::kI32 : backend->real(), Address(plan.places[it->second]), values);
+  }
+
+  Status Build(Backend* b, const Graph& g, const CompileOptions& options) {
+    backend = b;
+    if (!g.ok()) return InvalidArgument(g.error());
+    graph = g;
+    DISTIL_RETURN_IF_ERROR(backend->Optimize(&graph, options));
+    if (!graph.ok()) return InvalidArgument(graph.error());
+    DISTIL_RETURN_IF_ERROR(PlanMemory(backend, &graph, &plan));
+    for (NodeId n : LiveNodes(graph))
+      if (const Node& node = graph.node(n); node.op == Op::kInput) inputs[node.name] = node.out[0];
+    for (auto& [name, v] : graph.outputs()) outputs[name] = v;
+    return {};
+  }
+
+  Status TakeMemory() {
+    DISTIL_RETURN_IF_ERROR(backend->Allocate(plan.arena, &arena));
+    DISTIL_RETURN_IF_ERROR(backend->Allocate(plan.constants, &constants));
+    DISTIL_RETURN_IF_ERROR(backend->Allocate(plan.io, &io));
+    once = Bind(plan.once);
+    every = Bind(plan.every);
+    for (const PlannedCopy& c : plan.copies)
+      every.push_back({c.kernel.get(), {Address(c.from)}, {c.to->storage.data}, nullptr});
+    return {};
+  }
+
+  MemoryInfo Memory() const {
+    MemoryInfo m;
+    m.arena = plan.arena, m.constants = plan.constants, m.io = plan.io;
+    for (const VariableRef& v : plan.variables)
+      m.variables += static_cast<size_t>(v->shape.elements()) * DTypeSize(backend->real());
+    return m;
+  }
+};
+
+Program::Program() : impl_(std::make_unique<Impl>()) {}
+Program::~Program() = default;
+
+Status Program::Compile(Backend* backend, const Graph& g, const CompileOptions& options,
+                        std::unique_ptr<Program>* out) {
+  std::unique_ptr<Program> p(new Program);
+  DISTIL_RETURN_IF_ERROR(p->impl_->Build(backend, g, options));
+  DISTIL_RETURN_IF_ERROR(p->impl_->TakeMemory());
+  *out = std::move(p);
+  return {};
+}
+
+Status Program::Plan(Backend* backend, const Graph& g, const CompileOptions& options, MemoryInfo* out) {
+  Impl impl;
+  DISTIL_RETURN_IF_ERROR(impl.Build(backend, g, options));
+  *out = impl.Memory();
+  return {};
+}
+
+bool Program::HasInput(const std::string& name) const { return impl_->inputs.count(name) != 0; }
+bool Program::HasOutput(const std::string& name) const { return impl_->outputs.count(name) != 0; }
+
+Status Program::SetInput(const std::string& name, std::span<const float> v) { return impl_->Set(name, v, false); }
+Status Program::SetInput(const std::string& name, std::span<const double> v) { return impl_->Set(name, v, false); }
+Status Program::SetInput(const std::string& name, std::span<const int32_t> v) { return impl_->Set(name, v, true); }
+
+Status Program::Run() {
+  Impl& p = *impl_;
+  uint64_t version = 0;
+  for (const VariableRef& v : p.plan.read_once) version += v->version;
+  if (version != p.seen_version) {
+    DISTIL_RETURN_IF_ERROR(p.backend->Execute(p.once, &p.once_cache));
+    p.seen_version = version;
+  }
+  DISTIL_RETURN_IF_ERROR(p.backend->Execute(p.every, &p.every_cache));
+  for (auto& [var, v] : p.graph.assigns()) ++var->version;
+  return {};
+}
+
+Status Program::OutputShape(const std::string& name, Shape* shape) const {
+  const auto it = impl_->outputs.find(name);
+  if (it == impl_->outputs.end()) return NotFound("the program has no output '" + name + "'");
+  *shape = impl_->graph.value(it->second).shape;
+  return {};
+}
+
+Status Program::Fetch(const std::string& name, std::span<float> v) const { return impl_->Fetch(name, v); }
+Status Program::Fetch(const std::string& name, std::span<double> v) const { return impl_->Fetch(name, v); }
+
+void* Program::InputData(const std::string& name) {
+  const auto it = impl_->inputs.find(name);
+  return it == impl_->inputs.end() ? nullptr : impl_->Address(impl_->plan.places[it->second]);
+}
+
+MemoryInfo Program::memory() const { return impl_->Memory(); }
+size_t Program::launches() const { return impl_->every.size(); }
+
+std::vector<std::string> Program::Listing() const {
+  std::vector<std::string> lines;
+  for (const PlannedLaunch& l : impl_->plan.every) {
+    const Node& n = impl_->graph.node(l.node);
+    std::string s = Describe(impl_->graph, n) + " ->";
+    for (ValueId v : n.out) {
+      const Value& value = impl_->graph.value(v);
+      s += " " + value.shape.ToString();
+      if (value.dtype == DType::kBF16) s += " bf16";
+      if (value.layout == Layout::kBlocked16) s += " blocked16";
+      if (value.layout == Layout::kNhwc) s += " nhwc";
+      if (value.layout == Layout::kOpaque) s += " opaque";
+    }
+    lines.push_back(std::move(s));
+  }
+  return lines;
+}
+
+Status AllocateVariable(Backend* backend, uint64_t seed, const Init& init, Variable* v) {
+  const auto n = static_cast<size_t>(v->shape.elements());
+  DISTIL_RETURN_IF_ERROR(backend->Allocate(n * DTypeSize(backend->real()), &v->storage));
+  std::vector<double> values(n, init.a);
+  if (init.kind != Init::kConstant) {
+    const uint32_t name = HashName(v->name.data(), v->name.size());
+    for (size_t i = 0; i < n; ++i) {
+      const auto w = RandomWords(seed, Purpose::kInit, name, 0, static_cast<uint32_t>(i));
+      const double u = (static_cast<double>(w[0]) + 0.5) / 4294967296.0;
+      if (init.kind == Init::kUniform) {
+        values[i] = (2 * u - 1) * init.a;
+      } else {  // Box-Muller
+        const double t = (static_cast<double>(w[1]) + 0.5) / 4294967296.0;
+        values[i] = init.a * std::sqrt(-2 * std::log(u)) * std::cos(2 * std::numbers::pi * t);
+      }
+    }
+  }
+  return WriteVariable(backend, std::span<const double>(values), v);
+}
+
+namespace {
+template <class T>
+Status Read(Backend* backend, const Variable& v, std::span<T> values) {
+  if (static_cast<int64_t>(values.size()) != v.shape.elements())
+    return SizeError(v.name, v.shape.elements(), values.size());
+  return Get(backend, backend->real(), v.storage.data, values);
+}
+template <class T>
+Status Write(Backend* backend, std::span<const T> values, Variable* v) {
+  if (static_cast<int64_t>(values.size()) != v->shape.elements())
+    return SizeError(v->name, v->shape.elements(), values.size());
+  ++v->version;
+  return Put(backend, backend->real(), v->storage.data, values);
+}
+}  // namespace
+
+Status ReadVariable(Backend* b, const Variable& v, std::span<float> values) { return Read(b, v, values); }
+Status ReadVariable(Backend* b, const Variable& v, std::span<double> values) { return Read(b, v, values); }
+Status WriteVariable(Backend* b, std::span<const float> values, Variable* v) { return Write(b, values, v); }
+Status WriteVariable(Backend* b, std::span<const double> values, Variable* v) { return Write(b, values, v); }
+
+}  // namespace distil
