@@ -43,6 +43,17 @@ inline uint32_t ToRange(uint32_t word, uint32_t n) {
   return static_cast<uint32_t>((static_cast<uint64_t>(word) * n) >> 32);
 }
 
+// The uniform numbers of the Random op, which dropout draws, for every backend: elements 4 quad .. 4 quad + 3
+// of a sample's row. key: seed's low and high word, step, 0. A use of the op has its own slot below 2^8, and
+// quad stays below 2^24, so that no two uses share a counter.
+inline std::array<float, 4> DropoutUniform(const int32_t* key, int32_t id, uint32_t slot, uint32_t quad) {
+  const uint64_t seed = static_cast<uint32_t>(key[0]) | static_cast<uint64_t>(static_cast<uint32_t>(key[1]))
+                                                            << 32;
+  const auto w = RandomWords(seed, Purpose::kDropout, static_cast<uint32_t>(key[2]),
+                             static_cast<uint32_t>(id), slot << 24 ^ quad);
+  return {ToUnit(w[0]), ToUnit(w[1]), ToUnit(w[2]), ToUnit(w[3])};
+}
+
 // 32-bit FNV-1a, used to key streams by name.
 inline uint32_t HashName(const char* s, size_t n) {
   uint32_t h = 2166136261u;

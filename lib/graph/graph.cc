@@ -127,7 +127,7 @@ NodeId Graph::Add(Node node) {
   // Slices, reshapes and gathers of index tensors stay index tensors.
   const bool moves = node.op == Op::kReshape || node.op == Op::kTranspose || node.op == Op::kSlice ||
                      node.op == Op::kConcat || node.op == Op::kBroadcast || node.op == Op::kStopGradient ||
-                     node.op == Op::kReorder;
+                     node.op == Op::kReorder || node.op == Op::kGather;
   const bool index = moves ? values_[node.in[0]].index : node.op == Op::kInput && !node.ints.empty() && node.ints.back();
   node.out.clear();
   for (uint32_t i = 0; i < inferred.shapes.size(); ++i) {
