@@ -19,9 +19,9 @@ struct Tap {
 
 struct Features {
   std::vector<Tap> taps;  // f0 = stem, f1..fK = stages
-  Expr map;     // [n,c,h,w], what global pooling reads (after a final norm and activation, if there is one)
-  Expr pooled;  // [n,c]
-  Expr logits;  // [n,classes]
+  Expr map;               // [n,c,h,w], what global pooling reads (after a final norm and activation, if any)
+  Expr pooled;            // [n,c]
+  Expr logits;            // [n,classes]
 };
 
 struct BuildOptions {
@@ -38,15 +38,19 @@ struct Model {
   const char* source;  // paper, and whose variant of the architecture
   int stages;          // K: taps are f0..fK
   int64_t input[3];    // channels, height, width that the published counts are for
-  Features (*build)(Layers& l, Expr x, const Model& m, const BuildOptions& o);
-  int config[4];  // the family's own numbers (depth, width, ...), from models.def
+  int config[4];       // the family's own numbers (depth, width, ...), from models.def
+  Features (*builder)(Layers& l, Expr x, const Model& m, const BuildOptions& o);
+
+  // Builds the network on x [n,c,h,w]. Images of other sizes than the published one are fine as long as every
+  // stage keeps a pixel; a mistake leaves its message in the graph.
+  Features Build(Layers& l, Expr x, const BuildOptions& o) const;
 };
 
 std::span<const Model> AllModels();
 const Model* FindModel(std::string_view name);  // nullptr if there is none
 
 // Trainable scalars, and multiplications of convolutions and linear layers for one image (biases, norms,
-// pooling not counted), from the graph itself.
+// pooling not counted), from the graph of a forward pass.
 struct ModelCost {
   int64_t parameters, macs;
 };
