@@ -136,6 +136,11 @@ Expr Layers::BatchNorm(const std::string& name, Expr x, double eps, double momen
     Expr shift = beta - Value(mean) * scale;
     return x * Reshape(scale, row) + Reshape(shift, row);
   }
+  if (x.shape().elements() == c) {
+    graph_->Fail(prefix_ + name + ": batch norm in training needs more than one value per channel, got " +
+                 x.shape().ToString());
+    return {};
+  }
   Normalized n = distil::BatchNorm(x, gamma, beta, eps);
   if (!options_.update_statistics) return n.y;
   const double m = static_cast<double>(x.shape().elements()) / static_cast<double>(c);

@@ -64,8 +64,8 @@ using Values = std::map<VariableRef, Expr>;
 struct LayersOptions {
   bool train = false;  // batch norm uses batch statistics and updates the running ones, dropout is on
   bool update_statistics = true;  // false: training leaves the running statistics alone
-  Values with;
-  Expr key, ids;       // the step's random key and sample ids; needed by dropout in training
+  Values with = {};
+  Expr key = {}, ids = {};  // the step's random key and sample ids; needed by dropout in training
 };
 
 class Layers {
