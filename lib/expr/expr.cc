@@ -41,7 +41,7 @@ Expr Lift(Expr x, int rank) {
   if (!x.valid() || x.rank() >= rank) return x;
   if (double v; IsConstant(x, &v)) return {x.graph(), x.graph()->Constant(v, rank)};
   Shape s = Shape::Ones(rank - x.rank());
-  for (int64_t d : x.shape().dims()) s.Append(d);
+  for (int axis = 0; axis < x.rank(); ++axis) s.Append(x.dim(axis));
   return Reshape(x, s);
 }
 
