@@ -60,5 +60,45 @@ TEST(Golden, ReadsMethods) {
   EXPECT_NEAR(loss, c["loss"].number(), 1e-9);
 }
 
+TEST(Golden, ReadsEveryFile) {
+  for (const Json& run : Json::Load("trajectory.json")["runs"].array()) {
+    EXPECT_EQ(run["f64"]["total"].size(), static_cast<size_t>(run["steps"].integer()))
+        << run["name"].string();
+    EXPECT_LT(run["f32_error"].number(), 2e-5) << run["name"].string();
+  }
+  for (const Json& c : Json::Load("ops.json")["cases"].array()) {
+    for (const auto& [name, input] : c["inputs"].object()) {
+      int64_t n = 1;
+      for (int64_t d : DimsOf(input)) n *= d;
+      EXPECT_EQ(InputOf(input).size(), static_cast<size_t>(n)) << c["name"].string() << " " << name;
+    }
+  }
+  EXPECT_GT(Json::Load("optim.json")["schedules"].size(), 0u);
+  EXPECT_EQ(Json::Load("safetensors.json")["logits"][1].numbers().size(), 10u);
+}
+
+TEST(Golden, SgdByHand) {
+  // m = mu m + g + wd p;  p -= lr m: optim.json's case "sgd_decay" from its own description.
+  const Json file = Json::Load("optim.json");
+  for (const Json& c : file["optimizers"].array()) {
+    if (c["name"].string() != "sgd_decay") continue;
+    std::vector<float> start = InputOf(c["parameters"]["bias"]);
+    std::vector<double> p(start.begin(), start.end()), m(p.size());
+    const Json& gradient = c["gradients"]["bias"];
+    for (int k = 0; k < c["steps"].integer(); ++k) {
+      std::vector<float> g = FillTensor(gradient["fill"].string() + "." + std::to_string(k), DimsOf(gradient),
+                                        {gradient["offset"].number(), gradient["scale"].number()});
+      std::vector<double> want = c["values"]["bias"][k].numbers();
+      for (size_t i = 0; i < p.size(); ++i) {
+        m[i] = c["momentum"].number() * m[i] + g[i] + c["weight_decay"].number() * p[i];
+        p[i] -= c["lr"].number() * m[i];
+        EXPECT_NEAR(p[i], want[i], 1e-9);
+      }
+    }
+    return;
+  }
+  FAIL() << "no case sgd_decay";
+}
+
 }  // namespace
 }  // namespace distil::golden

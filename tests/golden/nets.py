@@ -8,6 +8,7 @@ forward(x), x: [n,3,32,32], returns a dict
     pre     [f0 .. fK]  before the stage's last ReLU (WRN: after the next batch norm, before its ReLU); pre[0] is post[0]
     pooled  [n,width]
     logits  [n,classes]
+forward(x, taps=False) gives pooled and logits only and rectifies in place wherever it can: the form to time.
 Parameter names are those of public RepDistiller checkpoints.
 """
 
@@ -22,6 +23,10 @@ PARAMS = {
     "wrn_16_1": 180916, "wrn_16_2": 703284, "wrn_40_1": 569780, "wrn_40_2": 2255156,
     "vgg8": 3965028, "vgg11": 9277284, "vgg13": 9462180, "vgg16": 14774436, "vgg19": 20086692,
 }
+
+
+def rectifier(taps):
+    return F.relu if taps else F.relu_
 
 
 def conv(cin, cout, kernel, stride=1):
@@ -42,7 +47,7 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x):
         """The sum before the last ReLU."""
-        y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
+        y = self.bn2(self.conv2(F.relu_(self.bn1(self.conv1(x)))))
         return y + (self.downsample(x) if hasattr(self, "downsample") else x)
 
 
@@ -60,17 +65,19 @@ class ResNet(nn.Module):
             setattr(self, f"layer{s}", nn.ModuleList(blocks))
         self.fc = nn.Linear(widths[3], classes)
 
-    def forward(self, x):
-        x = F.relu(self.bn1(self.conv1(x)))
+    def forward(self, x, taps=True):
+        relu = rectifier(taps)
+        x = relu(self.bn1(self.conv1(x)))
         post, pre = [x], [x]
         for stage in (self.layer1, self.layer2, self.layer3):
             for block in stage:
                 total = block(x)
-                x = F.relu(total)
-            post.append(x)
-            pre.append(total)
+                x = relu(total)
+            if taps:
+                post.append(x)
+                pre.append(total)
         pooled = x.mean((2, 3))
-        return {"post": post, "pre": pre, "pooled": pooled, "logits": self.fc(pooled)}
+        return {**({"post": post, "pre": pre} if taps else {}), "pooled": pooled, "logits": self.fc(pooled)}
 
 
 # ---- WRN, depth 6k+4, pre-activation (Zagoruyko and Komodakis 2016) ----
@@ -85,11 +92,11 @@ class WideBlock(nn.Module):
         if cin != cout:
             self.convShortcut = conv(cin, cout, 1, stride)
 
-    def forward(self, x):
+    def forward(self, x, taps):
         """The raw sum, and bn1(x): the `pre` tap of the stage that ends at x."""
         normed = self.bn1(x)
-        active = F.relu(normed)
-        y = self.conv2(F.relu(self.bn2(self.conv1(active))))
+        active = rectifier(taps)(normed)
+        y = self.conv2(F.relu_(self.bn2(self.conv1(active))))
         return y + (self.convShortcut(active) if hasattr(self, "convShortcut") else x), normed
 
 
@@ -114,18 +121,19 @@ class WideResNet(nn.Module):
         self.bn1 = nn.BatchNorm2d(widths[3])
         self.fc = nn.Linear(widths[3], classes)
 
-    def forward(self, x):
+    def forward(self, x, taps=True):
         x = self.conv1(x)
         post, pre = [x], [x]
         for s, stage in enumerate((self.block1, self.block2, self.block3)):
             for i, block in enumerate(stage.layer):
-                x, normed = block(x)
-                if s > 0 and i == 0:
+                x, normed = block(x, taps)
+                if taps and s > 0 and i == 0:
                     pre.append(normed)
-            post.append(x)
+            if taps:
+                post.append(x)
         pre.append(self.bn1(x))
-        pooled = F.relu(pre[-1]).mean((2, 3))
-        return {"post": post, "pre": pre, "pooled": pooled, "logits": self.fc(pooled)}
+        pooled = rectifier(taps)(pre[-1]).mean((2, 3))
+        return {**({"post": post, "pre": pre} if taps else {}), "pooled": pooled, "logits": self.fc(pooled)}
 
 
 # ---- VGG with batch norm; at 32x32 groups 3 and 4 both work at 4x4 ----
@@ -140,21 +148,23 @@ class Vgg(nn.Module):
             layers = []
             for j in range(n):
                 if j:
-                    layers.append(nn.ReLU())
+                    layers.append(nn.ReLU(inplace=True))
                 layers += [nn.Conv2d(cin, width, 3, padding=1), nn.BatchNorm2d(width)]
                 cin = width
             setattr(self, f"block{g}", nn.Sequential(*layers))
         self.classifier = nn.Linear(512, classes)
 
-    def forward(self, x):
-        post, pre = [], []
+    def forward(self, x, taps=True):
+        relu, post, pre = rectifier(taps), [], []
         for g in range(5):
-            pre.append(getattr(self, f"block{g}")(x))
-            post.append(F.relu(pre[-1]))
-            x = F.max_pool2d(post[-1], 2) if g < 3 else post[-1]
-        pre[0] = post[0]
+            before = getattr(self, f"block{g}")(x)
+            after = relu(before)
+            x = F.max_pool2d(after, 2) if g < 3 else after
+            if taps:
+                post.append(after)
+                pre.append(before if g else after)
         pooled = x.mean((2, 3))
-        return {"post": post, "pre": pre, "pooled": pooled, "logits": self.classifier(pooled)}
+        return {**({"post": post, "pre": pre} if taps else {}), "pooled": pooled, "logits": self.classifier(pooled)}
 
 
 VGG_CONVS = {8: (1, 1, 1, 1, 1), 11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}

@@ -1,0 +1,102 @@
+#!/usr/bin/env python3
+"""PyTorch's time and memory for one distillation step, the peer of distil's own benchmark.
+
+    /usr/bin/python3 bench/torch_step.py --teacher wrn_40_2 --student wrn_16_2 --batch 64 --threads 2 --channels-last
+
+A step is what a RepDistiller-style loop does, on data that is already in memory: teacher forward (evaluation mode,
+no_grad), student forward and backward of 0.1 CE + 0.9 T^2 KL (T = 4), SGD with momentum and weight decay. --teacher none
+times plain cross-entropy training; bf16 is autocast with float32 weights. Networks: tests/golden/nets.py
+without taps, ReLU in place.
+Prints one line of JSON: options, parameter counts, median_s, min_s, mean_s (seconds a step), peak_rss_mb (VmHWM of the whole
+process), rss_after_build_mb (before the first step), first and last loss, torch version, load average before and after.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tests", "golden"))
+
+
+def memory(field):
+    """A field of /proc/self/status in MB."""
+    with open("/proc/self/status", encoding="ascii") as f:
+        for line in f:
+            if line.startswith(field + ":"):
+                return round(int(line.split()[1]) / 1024, 1)
+    raise KeyError(field)
+
+
+def parse():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--teacher", default="wrn_40_2", help="network, or none")
+    p.add_argument("--student", default="wrn_16_2")
+    p.add_argument("--classes", type=int, default=100)
+    p.add_argument("--batch", type=int, default=64)
+    p.add_argument("--threads", type=int, default=2)
+    p.add_argument("--dtype", choices=("f32", "bf16"), default="f32")
+    p.add_argument("--channels-last", action="store_true")
+    p.add_argument("--steps", type=int, default=20, help="timed steps")
+    p.add_argument("--warmup", type=int, default=3, help="steps before the clock starts")
+    return p.parse_args()
+
+
+def main():
+    args = parse()
+    os.environ["OMP_NUM_THREADS"] = str(args.threads)
+    import torch
+    from torch.nn import functional as F
+
+    import nets
+
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(0)
+    layout = torch.channels_last if args.channels_last else torch.contiguous_format
+    student = nets.build(args.student, args.classes).to(memory_format=layout).train()
+    teacher = None
+    if args.teacher != "none":
+        teacher = nets.build(args.teacher, args.classes).to(memory_format=layout).eval()
+        for p in teacher.parameters():
+            p.requires_grad_(False)
+    optimizer = torch.optim.SGD(student.parameters(), 0.05, momentum=0.9, weight_decay=5e-4)
+    batches = [(torch.randn(args.batch, 3, 32, 32).contiguous(memory_format=layout),
+                torch.randint(args.classes, (args.batch,))) for _ in range(4)]
+    tau = 4.0
+
+    def step(x, y):
+        with torch.autocast("cpu", torch.bfloat16, enabled=args.dtype == "bf16"):
+            if teacher is not None:
+                with torch.no_grad():
+                    zt = teacher(x, taps=False)["logits"].float()
+            zs = student(x, taps=False)["logits"].float()
+        loss = F.cross_entropy(zs, y)
+        if teacher is not None:
+            loss = 0.1 * loss + 0.9 * tau**2 * F.kl_div(F.log_softmax(zs / tau, 1), F.softmax(zt / tau, 1),
+                                                       reduction="batchmean")
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    built, load_before = memory("VmRSS"), os.getloadavg()[0]
+    times, losses = [], []
+    for k in range(args.warmup + args.steps):
+        begin = time.perf_counter()
+        losses.append(step(*batches[k % len(batches)]))
+        if k >= args.warmup:
+            times.append(time.perf_counter() - begin)
+    result = {k: v for k, v in vars(args).items()}
+    result.update(
+        torch=torch.__version__, mkldnn=torch.backends.mkldnn.is_available(),
+        student_params=nets.count_params(student), teacher_params=nets.count_params(teacher) if teacher else 0,
+        median_s=round(statistics.median(times), 5), min_s=round(min(times), 5), mean_s=round(statistics.mean(times), 5),
+        rss_after_build_mb=built, peak_rss_mb=memory("VmHWM"), first_loss=round(losses[0], 4),
+        last_loss=round(losses[-1], 4), load_before=round(load_before, 2), load_after=round(os.getloadavg()[0], 2))
+    print(json.dumps(result, sort_keys=True))
+
+
+if __name__ == "__main__":
+    main()
