@@ -18,26 +18,10 @@
 #include <vector>
 
 #include "lib/expr/layers.h"
+#include "losses/options.h"
 #include "models/model.h"
 
 namespace distil {
-
-struct OptionSpec {
-  const char* name;
-  const char* fallback;           // the default, as text
-  const char* help;               // meaning, and where the default comes from
-  const char* choices = nullptr;  // "a|b|c": one of these; otherwise a number
-};
-
-// Options of a method after parsing (losses/combine.h): every name of its spec has a valid value.
-// Cross-entropy is a term of every run, so "ce.weight" and "ce.smoothing" are there too, for methods that
-// place it themselves.
-class MethodOptions {
- public:
-  double number(std::string_view name) const;
-  const std::string& text(std::string_view name) const;
-  std::map<std::string, std::string, std::less<>> values;
-};
 
 // How an update departs from the run's optimiser. `training` overrides the run's training options under the
 // same names ("optimizer", "lr", "weight_decay", "schedule", ...). The optimiser's state belongs to (name,
@@ -126,7 +110,7 @@ struct Method {
   const char* source;  // paper, venue, year
   bool teacher;        // needs the role "teacher"
   // Every method with a `loss` has the option "weight", the factor of its term.
-  std::vector<OptionSpec> options;
+  std::span<const OptionSpec> options;
   // The term, before `weight`. Simple methods; they can be summed ("kd+at").
   Expr (*loss)(Pair& p) = nullptr;
   // Why this pair of networks does not fit, in one sentence, or "". Called before `loss`.
