@@ -61,20 +61,22 @@ TEST(Golden, ReadsMethods) {
 }
 
 TEST(Golden, ReadsEveryFile) {
-  for (const Json& run : Json::Load("trajectory.json")["runs"].array()) {
+  Json steps = Json::Load("trajectory.json"), ops = Json::Load("ops.json");
+  Json optim = Json::Load("optim.json"), safetensors = Json::Load("safetensors.json");
+  for (const Json& run : steps["runs"].array()) {
     EXPECT_EQ(run["f64"]["total"].size(), static_cast<size_t>(run["steps"].integer()))
         << run["name"].string();
     EXPECT_LT(run["f32_error"].number(), 2e-5) << run["name"].string();
   }
-  for (const Json& c : Json::Load("ops.json")["cases"].array()) {
+  for (const Json& c : ops["cases"].array()) {
     for (const auto& [name, input] : c["inputs"].object()) {
       int64_t n = 1;
       for (int64_t d : DimsOf(input)) n *= d;
       EXPECT_EQ(InputOf(input).size(), static_cast<size_t>(n)) << c["name"].string() << " " << name;
     }
   }
-  EXPECT_GT(Json::Load("optim.json")["schedules"].size(), 0u);
-  EXPECT_EQ(Json::Load("safetensors.json")["logits"][1].numbers().size(), 10u);
+  EXPECT_GT(optim["schedules"].size(), 0u);
+  EXPECT_EQ(safetensors["logits"][1].numbers().size(), 10u);
 }
 
 TEST(Golden, SgdByHand) {

@@ -48,22 +48,25 @@ class Json {
   double number() const { return Is(kNumber), number_; }
   int64_t integer() const { return static_cast<int64_t>(number()); }
   bool boolean() const { return Is(kBool), number_ != 0; }
-  const std::string& string() const { return Is(kString), string_; }
-  const std::vector<Json>& array() const { return Is(kArray), array_; }
-  const std::map<std::string, Json>& object() const { return Is(kObject), object_; }
+  const std::string& string() const& { return Is(kString), string_; }
+  const std::vector<Json>& array() const& { return Is(kArray), array_; }
+  const std::map<std::string, Json>& object() const& { return Is(kObject), object_; }
 
   bool has(const std::string& key) const { return type_ == kObject && object_.count(key) > 0; }
-  const Json& operator[](const std::string& key) const {
+  const Json& operator[](const std::string& key) const& {
     auto i = object().find(key);
     if (i == object_.end()) Fail("no key", key.c_str());
     return i->second;
   }
-  const Json& operator[](const char* key) const { return (*this)[std::string(key)]; }
-  const Json& operator[](int i) const { return (*this)[static_cast<size_t>(i)]; }
-  const Json& operator[](size_t i) const {
+  const Json& operator[](const char* key) const& { return (*this)[std::string(key)]; }
+  const Json& operator[](int i) const& { return (*this)[static_cast<size_t>(i)]; }
+  const Json& operator[](size_t i) const& {
     if (i >= array().size()) Fail("index out of range", "");
     return array_[i];
   }
+  // A part of a temporary would dangle: keep the file in a variable.
+  template <class Key>
+  void operator[](Key) && = delete;
   size_t size() const { return type_ == kObject ? object_.size() : array().size(); }
 
   // An array of numbers, as T.
