@@ -288,8 +288,8 @@ class Planner {
       const VariableRef& var = g_.assigns()[a].first;
       plan_.copies.push_back({backend_->MakeCopy(backend_->Bytes(g_, next_[a])), plan_.places[next_[a]], var});
     }
-    // Outputs are looked up by name through the value that holds them.
-    for (size_t i = 0; i < outputs_.size(); ++i) plan_.places[g_.outputs()[i].second] = plan_.places[outputs_[i]];
+    // Not by value: an output that is also an input has two places.
+    for (ValueId v : outputs_) plan_.outputs.push_back(plan_.places[v]);
     return {};
   }
 

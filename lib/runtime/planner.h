@@ -39,6 +39,7 @@ struct MemoryPlan {
   std::vector<VariableRef> read_once;  // variables that the constants depend on
   std::vector<VariableRef> variables;  // all that the program touches
   std::vector<Place> places;           // by value
+  std::vector<Place> outputs;          // in the order of the graph's outputs
   size_t arena = 0, constants = 0, io = 0;
 };
 

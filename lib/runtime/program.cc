@@ -68,7 +68,8 @@ struct Program::Impl {
   std::vector<Launch> once, every;
   std::shared_ptr<void> once_cache, every_cache;
   uint64_t seen_version = ~0ull;  // of the variables that the constants depend on
-  std::unordered_map<std::string, ValueId> inputs, outputs;
+  std::unordered_map<std::string, ValueId> inputs;
+  std::unordered_map<std::string, size_t> outputs;  // positions in graph.outputs()
 
   void* Address(const Place& p) const {
     switch (p.kind) {
@@ -107,10 +108,10 @@ struct Program::Impl {
   Status Fetch(const std::string& name, std::span<T> values) const {
     const auto it = outputs.find(name);
     if (it == outputs.end()) return NotFound("the program has no output '" + name + "'");
-    const Value& v = graph.value(it->second);
+    const Value& v = graph.value(graph.outputs()[it->second].second);
     if (static_cast<int64_t>(values.size()) != v.shape.elements())
       return SizeError("output '" + name + "'", v.shape.elements(), values.size());
-    return Get(backend, v.index ? DType::kI32 : backend->real(), Address(plan.places[it->second]), values);
+    return Get(backend, v.index ? DType::kI32 : backend->real(), Address(plan.outputs[it->second]), values);
   }
 
   Status Build(Backend* b, const Graph& g, const CompileOptions& options) {
@@ -122,7 +123,7 @@ struct Program::Impl {
     DISTIL_RETURN_IF_ERROR(PlanMemory(backend, &graph, &plan));
     for (NodeId n : LiveNodes(graph))
       if (const Node& node = graph.node(n); node.op == Op::kInput) inputs[node.name] = node.out[0];
-    for (auto& [name, v] : graph.outputs()) outputs[name] = v;
+    for (size_t i = 0; i < graph.outputs().size(); ++i) outputs[graph.outputs()[i].first] = i;
     return {};
   }
 
@@ -188,7 +189,7 @@ Status Program::Run() {
 Status Program::OutputShape(const std::string& name, Shape* shape) const {
   const auto it = impl_->outputs.find(name);
   if (it == impl_->outputs.end()) return NotFound("the program has no output '" + name + "'");
-  *shape = impl_->graph.value(it->second).shape;
+  *shape = impl_->graph.value(impl_->graph.outputs()[it->second].second).shape;
   return {};
 }
 
