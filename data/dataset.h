@@ -70,6 +70,8 @@ std::vector<int64_t> ClassCounts(const std::vector<int32_t>& labels, int num_cla
 
 // Move `fraction` (0 < fraction < 1) of every class, rounded, at least one sample of each class that has two
 // or more, from train to `to`, chosen by `seed` (Purpose::kSubset). Order is kept on both sides.
+std::vector<uint8_t> ChooseHeldOut(const std::vector<int32_t>& labels, int num_classes, double fraction,
+                                   uint64_t seed);  // 1 for each sample to move
 Status HoldOut(Dataset* dataset, double fraction, uint64_t seed, SplitKind to);
 
 // Resize every image (in RAM) and change 1 <-> 3 channels; 0 keeps a dimension as it is. See image.h for the

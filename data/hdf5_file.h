@@ -38,9 +38,13 @@ struct StorageInfo {
 };
 Status ReadStorage(const std::string& path, SplitKind kind, StorageInfo* info);
 
+struct WriteOptions {
+  uint64_t contiguous_limit = 2ull << 30;  // bytes of images from which on they are chunked with deflate 1
+};
+
 // Write `dataset` (images in RAM) as `path`: to a temporary file in the same folder, fsync, rename. After a
 // failure neither the temporary file nor a half-written `path` is left; an older `path` is untouched.
-Status WriteDataset(const Dataset& dataset, const std::string& path);
+Status WriteDataset(const Dataset& dataset, const std::string& path, const WriteOptions& options = {});
 
 // The same for images that come one after another. Labels, shape and class names are known from the start;
 // images are appended in the order train, val, test. Finish() computes mean, std and digest (into *dataset)
@@ -52,11 +56,12 @@ class DatasetWriter {
   DatasetWriter(const DatasetWriter&) = delete;
   DatasetWriter& operator=(const DatasetWriter&) = delete;
 
-  Status Create(const std::string& path, const Dataset& meta);
+  Status Create(const std::string& path, const Dataset& meta, const WriteOptions& options = {});
   Status Append(const uint8_t* images, int64_t count);
   Status Finish(Dataset* meta);
 
  private:
+  Status BeginSplit();
   struct State;
   std::unique_ptr<State> state_;
 };

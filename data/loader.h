@@ -64,7 +64,9 @@ Status MakeSource(const Dataset& dataset, SplitKind kind, const LoaderOptions& o
                   std::unique_ptr<BatchSource>* source);
 
 // The order of `epoch` as positions 0..n-1 of a sample list: Fisher-Yates with Philox, Purpose::kShuffle.
-std::vector<uint32_t> EpochOrder(int64_t n, uint64_t seed, uint32_t epoch, const BlockShuffle& blocks);
+// With blocks, *window_ends (may be null) gets the end of each window in that order.
+std::vector<uint32_t> EpochOrder(int64_t n, uint64_t seed, uint32_t epoch, const BlockShuffle& blocks,
+                                 std::vector<int64_t>* window_ends = nullptr);
 
 // `size` samples with every class as equally present as the labels allow, chosen by `seed`
 // (Purpose::kSubset), in increasing order. A smaller subset of the same seed lies inside a larger one.
