@@ -4,31 +4,10 @@
 #include <utility>
 
 #include "data/loader.h"
-#include "lib/base/random.h"
+#include "data/words.h"
 
 namespace distil::data {
 namespace {
-
-// One stream of words of (seed, purpose, a, b), four per Philox call.
-class Words {
- public:
-  Words(uint64_t seed, Purpose purpose, uint32_t a, uint32_t b)
-      : seed_(seed), purpose_(purpose), a_(a), b_(b) {}
-  uint32_t Next() {
-    if (next_ == 4) {
-      four_ = RandomWords(seed_, purpose_, a_, b_, index_++);
-      next_ = 0;
-    }
-    return four_[next_++];
-  }
-
- private:
-  uint64_t seed_;
-  Purpose purpose_;
-  uint32_t a_, b_, index_ = 0;
-  std::array<uint32_t, 4> four_{};
-  size_t next_ = 4;
-};
 
 void FisherYates(uint32_t* values, size_t n, Words words) {
   for (size_t i = n; i > 1; --i)
