@@ -240,6 +240,22 @@ TEST(Models, TailHasTheNetworksOwnNamesAndCost) {
   }
 }
 
+TEST(Models, TailOnTheNetworksOwnTapIsTheNetwork) {
+  // With shared weights every node of the tail exists already, so the graph gives back the same values.
+  for (const Model& m : AllModels()) {
+    Built b(m.name, {2, 3, 32, 32});
+    const size_t nodes = b.g.node_count(), variables = b.variables.all().size();
+    Layers l(&b.g, &b.variables, {});
+    for (int k = 1; k <= m.stages; ++k) {
+      Features tail = m.Build(l, b.f.taps[k].post, {.first_stage = k});
+      EXPECT_EQ(tail.logits.id(), b.f.logits.id()) << m.name << " " << k;
+      EXPECT_EQ(tail.map.id(), b.f.map.id()) << m.name << " " << k;
+    }
+    EXPECT_EQ(b.g.node_count(), nodes) << m.name;
+    EXPECT_EQ(b.variables.all().size(), variables) << m.name;
+  }
+}
+
 // ---- Other inputs and mistakes
 // -----------------------------------------------------------------------------
 
