@@ -49,15 +49,15 @@ size_t DTypeSize(DType t) {
 }
 
 std::vector<int64_t> ConvAttrs::Pack() const {
-  return {stride[0], stride[1], pad[0],  pad[1], dilation[0], dilation[1],
-          groups,    size[0],   size[1], bias,   residual,    relu};
+  return {stride[0], stride[1], pad[0],  pad[1], dilation[0], dilation[1], groups,
+          size[0],   size[1],   bias,    residual, relu,      algorithm};
 }
 ConvAttrs ConvAttrs::Unpack(const std::vector<int64_t>& v) {
   ConvAttrs a;
-  if (v.size() != 12) return a;
+  if (v.size() != 13) return a;
   a.stride[0] = v[0], a.stride[1] = v[1], a.pad[0] = v[2], a.pad[1] = v[3];
   a.dilation[0] = v[4], a.dilation[1] = v[5], a.groups = v[6], a.size[0] = v[7], a.size[1] = v[8];
-  a.bias = v[9], a.residual = v[10], a.relu = v[11];
+  a.bias = v[9], a.residual = v[10], a.relu = v[11], a.algorithm = v[12];
   return a;
 }
 

@@ -43,6 +43,7 @@ struct ConvAttrs {  // symmetric zero padding; x [n,c,h,w], w [o,c/groups,kh,kw]
   int64_t size[2] = {0, 0};
   // Conv2d, after fusion:
   int64_t bias = 0, residual = 0, relu = 0;
+  int64_t algorithm = 0;  // chosen by a backend; 0 is its plain one
 
   std::vector<int64_t> Pack() const;
   static ConvAttrs Unpack(const std::vector<int64_t>& ints);

@@ -1,0 +1,393 @@
+#include "lib/backend/onednn/loops.h"
+
+#include <omp.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "lib/backend/onednn/vector_ops.h"
+#include "lib/backend/onednn/view.h"
+
+namespace distil::onednn {
+namespace {
+
+constexpr int64_t kTile = 1024;
+constexpr int kMaxDims = kMaxRank + 1;
+constexpr int kMaxCode = 512, kMaxOperands = 64;  // well above what Fuse makes; MakeLoop checks
+
+struct Strides {
+  int64_t s[kMaxDims];
+};
+
+class Loop : public Kernel {
+ public:
+  Loop(const FusedBody& body, const std::vector<LoopOperand>& in, const std::vector<LoopOperand>& out, int threads)
+      : code_(body.code), outs_(body.outs), ops_(GetVectorOps()) {
+    for (const LoopOperand& o : in) in_type_.push_back(o.dtype), in_offset_.push_back(o.offset);
+    for (const LoopOperand& o : out) out_type_.push_back(o.dtype), out_offset_.push_back(o.offset);
+    ArrangeDimensions(body.space, in, out);
+    AssignRegisters();
+    FindAliases(body.space, in, out);
+    const int64_t work = body.space.elements() * static_cast<int64_t>(code_.size() + 1);
+    parts_ = work < 60000 ? 1 : static_cast<int>(std::min<int64_t>(threads, tiles_));
+    parts_ = std::max(parts_, 1);
+    for (size_t o = 0; o < outs_.size(); ++o) {
+      acc_offset_.push_back(acc_total_);
+      if (outs_[o].reduce != FusedBody::kStore) acc_total_ += outs_[o].shape.elements();
+    }
+  }
+
+  // Per part: registers, then accumulators in double.
+  size_t workspace() const override { return static_cast<size_t>(parts_) * PartBytes(); }
+
+  bool MayAlias(int in, int out) const override {
+    return alias_[static_cast<size_t>(in) * outs_.size() + static_cast<size_t>(out)];
+  }
+
+  void Run(const KernelArgs& args) override {
+    if (parts_ == 1) {
+      RunPart(args, 0);
+    } else {
+#pragma omp parallel for schedule(static, 1) num_threads(parts_)
+      for (int p = 0; p < parts_; ++p) RunPart(args, p);
+    }
+    FinishReductions(args);
+  }
+
+ private:
+  // Chooses the order of dimensions (that of memory), merges what is contiguous for everyone, and cuts tiles.
+  void ArrangeDimensions(const Shape& space, const std::vector<LoopOperand>& in, const std::vector<LoopOperand>& out) {
+    bool split = false;
+    auto blocked = [](const LoopOperand& o) { return o.layout == Layout::kBlocked16; };
+    if (IsImage(space) && space[1] % 16 == 0) {
+      for (const LoopOperand& o : in) split = split || blocked(o);
+      for (const LoopOperand& o : out) split = split || blocked(o);
+    }
+    std::vector<View> views;
+    auto view = [&](const LoopOperand& o) {
+      if (o.strides.empty()) return MakeView(o.shape, o.layout, split);
+      View v = MakeView(o.shape, Layout::kPlain, split);
+      for (int i = 0, d = 0; i < o.shape.rank(); ++i, ++d) {
+        const int64_t s = o.strides[static_cast<size_t>(i)];
+        if (split && IsImage(o.shape) && i == 1) {
+          v.stride[d] = v.size[d] == 1 ? 0 : s * 16;
+          v.stride[d + 1] = v.size[d + 1] == 1 ? 0 : s;
+          ++d;
+        } else {
+          v.stride[d] = v.size[d] == 1 ? 0 : s;
+        }
+      }
+      return v;
+    };
+    for (const LoopOperand& o : in) views.push_back(view(o));
+    for (const LoopOperand& o : out) views.push_back(view(o));
+    const View full = MakeView(space, Layout::kPlain, split);
+    // The leader sets the order: the first operand that covers the space, stores before loads.
+    int leader = -1;
+    auto covers = [&](const View& v) {
+      for (int d = 0; d < full.rank; ++d)
+        if (v.size[d] != full.size[d]) return false;
+      return true;
+    };
+    for (size_t o = 0; o < out.size() && leader < 0; ++o)
+      if (outs_[o].reduce == FusedBody::kStore) leader = static_cast<int>(in.size() + o);
+    for (size_t i = 0; i < in.size() && leader < 0; ++i)
+      if (covers(views[i])) leader = static_cast<int>(i);
+    std::vector<int> order;
+    for (int d = 0; d < full.rank; ++d)
+      if (full.size[d] > 1) order.push_back(d);
+    const View& lead = leader >= 0 ? views[static_cast<size_t>(leader)] : full;
+    std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return lead.stride[a] > lead.stride[b]; });
+
+    operands_.assign(views.size(), {});
+    for (int d : order) {
+      const int64_t n = full.size[d];
+      bool merge = dims_ > 0;
+      for (size_t k = 0; k < views.size() && merge; ++k) {
+        const int64_t outer = operands_[k].s[dims_ - 1], inner = views[k].stride[d];
+        merge = outer == inner * n;
+      }
+      if (merge) {
+        size_[dims_ - 1] *= n;
+        for (size_t k = 0; k < views.size(); ++k) operands_[k].s[dims_ - 1] = views[k].stride[d];
+      } else {
+        size_[dims_] = n;
+        for (size_t k = 0; k < views.size(); ++k) operands_[k].s[dims_] = views[k].stride[d];
+        ++dims_;
+      }
+    }
+    if (dims_ == 0) {
+      dims_ = 1, size_[0] = 1;
+      for (Strides& s : operands_) s.s[0] = 0;
+    }
+    // Tile: rows of the last two dimensions, or a piece of the last.
+    cols_ = std::min(size_[dims_ - 1], kTile);
+    col_tiles_ = (size_[dims_ - 1] + cols_ - 1) / cols_;
+    rows_ = dims_ > 1 && col_tiles_ == 1 ? std::min(size_[dims_ - 2], std::max<int64_t>(1, kTile / cols_)) : 1;
+    row_tiles_ = dims_ > 1 ? (size_[dims_ - 2] + rows_ - 1) / rows_ : 1;
+    outer_ = 1;
+    for (int d = 0; d < dims_ - 2; ++d) outer_ *= size_[d];
+    tiles_ = outer_ * row_tiles_ * col_tiles_;
+  }
+
+  // Registers: one tile of floats each, reused after the last reader.
+  void AssignRegisters() {
+    const size_t n = code_.size();
+    std::vector<size_t> last(n, 0);
+    for (size_t i = 0; i < n; ++i) {
+      last[i] = std::max(last[i], i);
+      if (code_[i].kind == FusedBody::kOp)
+        for (int k = 0; k < Arity(code_[i].op); ++k) last[static_cast<size_t>(code_[i].arg[k])] = i;
+    }
+    for (const FusedBody::Out& o : outs_) last[static_cast<size_t>(o.instr)] = n;
+    std::vector<int> free;
+    reg_.assign(n, -1);
+    for (size_t i = 0; i < n; ++i) {
+      if (free.empty() || code_[i].kind != FusedBody::kOp) {
+        reg_[i] = registers_++;
+      } else {
+        reg_[i] = free.back();
+        free.pop_back();
+      }
+      if (code_[i].kind != FusedBody::kOp) continue;  // loads and constants keep their register: it may be cached
+      for (int k = 0; k < Arity(code_[i].op); ++k) {
+        const auto a = static_cast<size_t>(code_[i].arg[k]);
+        if (last[a] == i && code_[a].kind == FusedBody::kOp &&
+            std::find(free.begin(), free.end(), reg_[a]) == free.end())
+          free.push_back(reg_[a]);
+      }
+    }
+  }
+
+  void FindAliases(const Shape& space, const std::vector<LoopOperand>& in, const std::vector<LoopOperand>& out) {
+    alias_.assign(in.size() * out.size(), false);
+    for (size_t i = 0; i < in.size(); ++i) {
+      // Stored as it is by an output, an operand must not be overwritten by another output first.
+      bool stored = false;
+      for (const FusedBody::Out& o : outs_) {
+        const FusedBody::Instr& instr = code_[static_cast<size_t>(o.instr)];
+        stored = stored || (o.reduce == FusedBody::kStore && instr.kind == FusedBody::kLoad &&
+                            instr.arg[0] == static_cast<int32_t>(i));
+      }
+      if (stored && out.size() > 1) continue;
+      for (size_t o = 0; o < out.size(); ++o)
+        alias_[i * out.size() + o] = outs_[o].reduce == FusedBody::kStore && in[i].shape == space &&
+                                     in[i].layout == out[o].layout && in[i].dtype == out[o].dtype &&
+                                     in[i].strides.empty() && out[o].strides.empty();
+    }
+  }
+
+  size_t PartBytes() const {
+    const size_t bytes = static_cast<size_t>(registers_) * kTile * sizeof(float) +
+                         static_cast<size_t>(acc_total_) * sizeof(double);
+    return (bytes + 63) / 64 * 64;
+  }
+  float* Register(const KernelArgs& args, int part) const {
+    return reinterpret_cast<float*>(static_cast<char*>(args.workspace) + static_cast<size_t>(part) * PartBytes());
+  }
+  double* Accumulators(const KernelArgs& args, int part) const {
+    return reinterpret_cast<double*>(Register(args, part) + static_cast<size_t>(registers_) * kTile);
+  }
+
+  void RunPart(const KernelArgs& args, int part) {
+    float* regs = Register(args, part);
+    double* acc = Accumulators(args, part);
+    for (size_t o = 0; o < outs_.size(); ++o) {
+      if (outs_[o].reduce == FusedBody::kStore) continue;
+      const double start = outs_[o].reduce == FusedBody::kSum ? 0.0 : -std::numeric_limits<double>::infinity();
+      std::fill_n(acc + acc_offset_[o], outs_[o].shape.elements(), start);
+    }
+    for (size_t i = 0; i < code_.size(); ++i)
+      if (code_[i].kind == FusedBody::kConst)
+        std::fill_n(regs + reg_[i] * kTile, rows_ * cols_, static_cast<float>(code_[i].value));
+    // Where each instruction's tile is, and for loads which address it was filled from.
+    const float* at[kMaxCode];
+    const void* cached[kMaxCode];
+    std::fill_n(cached, code_.size(), nullptr);
+    int64_t cached_rows = 0, cached_cols = 0;
+
+    const int64_t first = tiles_ * part / parts_, end = tiles_ * (part + 1) / parts_;
+    int64_t offset[kMaxOperands];
+    for (int64_t t = first; t < end; ++t) {
+      const int64_t col = t % col_tiles_ * cols_, row = t / col_tiles_ % row_tiles_ * rows_;
+      const int64_t cols = std::min(cols_, size_[dims_ - 1] - col);
+      const int64_t rows = dims_ > 1 ? std::min(rows_, size_[dims_ - 2] - row) : 1;
+      for (size_t k = 0; k < operands_.size(); ++k) {
+        const int64_t* s = operands_[k].s;
+        int64_t at_k = col * s[dims_ - 1] + (dims_ > 1 ? row * s[dims_ - 2] : 0);
+        int64_t rest = t / (col_tiles_ * row_tiles_);
+        for (int d = dims_ - 3; d >= 0; --d) {
+          at_k += rest % size_[d] * s[d];
+          rest /= size_[d];
+        }
+        offset[k] = at_k;
+      }
+      if (rows != cached_rows || cols != cached_cols) {
+        std::fill_n(cached, code_.size(), nullptr);
+        cached_rows = rows, cached_cols = cols;
+      }
+      const int64_t n = rows * cols;
+      for (size_t i = 0; i < code_.size(); ++i) {
+        const FusedBody::Instr& instr = code_[i];
+        float* r = regs + reg_[i] * kTile;
+        at[i] = r;
+        if (instr.kind == FusedBody::kLoad) {
+          at[i] = Load(args.in[instr.arg[0]], static_cast<size_t>(instr.arg[0]), offset[instr.arg[0]], rows, cols, r,
+                       &cached[i]);
+        } else if (instr.kind == FusedBody::kOp) {
+          ops_.apply(instr.op, at[instr.arg[0]], at[instr.arg[1]], at[instr.arg[2]], r, n);
+        }
+      }
+      // Reductions first: a store may overwrite an input that a reduction reads in place.
+      for (size_t o = 0; o < outs_.size(); ++o)
+        if (const size_t k = in_type_.size() + o; outs_[o].reduce != FusedBody::kStore)
+          Reduce(at[outs_[o].instr], outs_[o].reduce, acc + acc_offset_[o] + offset[k], operands_[k], rows, cols);
+      for (size_t o = 0; o < outs_.size(); ++o)
+        if (outs_[o].reduce == FusedBody::kStore)
+          Store(at[outs_[o].instr], args.out[o], o, offset[in_type_.size() + o], rows, cols);
+    }
+  }
+
+  // The tile of operand i: in place when it is contiguous f32, else gathered into `r`.
+  const float* Load(const void* base, size_t i, int64_t offset, int64_t rows, int64_t cols, float* r,
+                    const void** cached) const {
+    offset += in_offset_[i];
+    const int64_t sr = dims_ > 1 ? operands_[i].s[dims_ - 2] : 0, sc = operands_[i].s[dims_ - 1];
+    const bool contiguous = (sc == 1 || cols == 1) && (rows == 1 || sr == cols);
+    const DType type = in_type_[i];
+    const void* address = static_cast<const char*>(base) + offset * static_cast<int64_t>(DTypeSize(type));
+    if (type == DType::kF32 && contiguous) return static_cast<const float*>(address);
+    if (*cached == address) return r;
+    *cached = address;
+    const int64_t run = contiguous ? rows * cols : cols;  // what lies together
+    const int64_t runs = contiguous ? 1 : rows;
+    const int64_t distinct = sr == 0 ? 1 : runs;  // rows that are not the first one again
+    for (int64_t row = 0; row < distinct; ++row) {
+      float* to = r + row * cols;
+      switch (type) {
+        case DType::kF32: {
+          const float* p = static_cast<const float*>(address) + row * sr;
+          if (sc == 1) ops_.copy(p, to, run);
+          else if (sc == 0) std::fill_n(to, run, *p);
+          else for (int64_t c = 0; c < run; ++c) to[c] = p[c * sc];
+          break;
+        }
+        case DType::kBF16: {
+          const uint16_t* p = static_cast<const uint16_t*>(address) + row * sr;
+          if (sc == 1 || contiguous) ops_.load_bf16(p, to, run);
+          else for (int64_t c = 0; c < run; ++c) ops_.load_bf16(p + c * sc, to + c, 1);
+          break;
+        }
+        case DType::kI32: {
+          const int32_t* p = static_cast<const int32_t*>(address) + row * sr;
+          if (sc == 1 || contiguous) ops_.load_i32(p, to, run);
+          else for (int64_t c = 0; c < run; ++c) to[c] = static_cast<float>(p[c * sc]);
+          break;
+        }
+        case DType::kF64: break;  // not on this backend
+      }
+    }
+    for (int64_t have = distinct * cols; have < runs * run; have *= 2)
+      ops_.copy(r, r + have, std::min(have, runs * run - have));
+    return r;
+  }
+
+  void Store(const float* tile, void* base, size_t o, int64_t offset, int64_t rows, int64_t cols) const {
+    offset += out_offset_[o];
+    const Strides& s = operands_[in_type_.size() + o];
+    const int64_t sr = dims_ > 1 ? s.s[dims_ - 2] : 0, sc = s.s[dims_ - 1];
+    const bool contiguous = (sc == 1 || cols == 1) && (rows == 1 || sr == cols);
+    const int64_t run = contiguous ? rows * cols : cols, runs = contiguous ? 1 : rows;
+    for (int64_t row = 0; row < runs; ++row) {
+      const float* from = tile + row * cols;
+      if (out_type_[o] == DType::kBF16) {
+        uint16_t* p = static_cast<uint16_t*>(base) + offset + row * sr;
+        if (sc == 1 || contiguous) ops_.store_bf16(from, p, run);
+        else for (int64_t c = 0; c < run; ++c) ops_.store_bf16(from + c, p + c * sc, 1);
+      } else if (out_type_[o] == DType::kI32) {
+        int32_t* p = static_cast<int32_t*>(base) + offset + row * sr;
+        for (int64_t c = 0; c < run; ++c) p[c * (contiguous ? 1 : sc)] = static_cast<int32_t>(from[c]);
+      } else {
+        float* p = static_cast<float*>(base) + offset + row * sr;
+        if (sc == 1 || contiguous) std::memmove(p, from, static_cast<size_t>(run) * sizeof(float));
+        else for (int64_t c = 0; c < run; ++c) p[c * sc] = from[c];
+      }
+    }
+  }
+
+  // Accumulators lie like the (row-major) result: a stride of 0 means that the dimension is reduced.
+  void Reduce(const float* tile, FusedBody::Reduce kind, double* acc, const Strides& s, int64_t rows, int64_t cols) const {
+    const int64_t sr = rows > 1 ? s.s[dims_ - 2] : 0, sc = s.s[dims_ - 1];
+    const bool sum = kind == FusedBody::kSum;
+    if (sr == 0 && sc == 1) {
+      (sum ? ops_.sum_columns : ops_.max_columns)(tile, rows, cols, acc);
+    } else if (sr == 0 && sc == 0 && sum) {
+      ops_.sum_all(tile, rows * cols, acc);
+    } else if (sc == 0 && sum) {
+      for (int64_t r = 0; r < rows; ++r) ops_.sum_all(tile + r * cols, cols, acc + r * sr);
+    } else {
+      for (int64_t r = 0; r < rows; ++r) {
+        for (int64_t c = 0; c < cols; ++c) {
+          double& a = acc[r * sr + c * sc];
+          const double v = static_cast<double>(tile[r * cols + c]);
+          if (sum) a += v;
+          else if (!(v <= a)) a = v;
+        }
+      }
+    }
+  }
+
+  void FinishReductions(const KernelArgs& args) const {
+    for (size_t o = 0; o < outs_.size(); ++o) {
+      if (outs_[o].reduce == FusedBody::kStore) continue;
+      const int64_t n = outs_[o].shape.elements();
+      for (int64_t i = 0; i < n; ++i) {
+        double v = Accumulators(args, 0)[acc_offset_[o] + i];
+        for (int p = 1; p < parts_; ++p) {
+          const double w = Accumulators(args, p)[acc_offset_[o] + i];
+          if (outs_[o].reduce == FusedBody::kSum) v += w;
+          else if (!(w <= v)) v = w;
+        }
+        const auto f = static_cast<float>(v);
+        if (out_type_[o] == DType::kBF16) ops_.store_bf16(&f, static_cast<uint16_t*>(args.out[o]) + i, 1);
+        else static_cast<float*>(args.out[o])[i] = f;
+      }
+    }
+  }
+
+  std::vector<FusedBody::Instr> code_;
+  std::vector<FusedBody::Out> outs_;
+  const VectorOps& ops_;
+  std::vector<DType> in_type_, out_type_;
+  std::vector<int64_t> in_offset_, out_offset_;
+  std::vector<Strides> operands_;  // inputs, then outputs
+  int dims_ = 0;
+  int64_t size_[kMaxDims] = {};
+  int64_t cols_ = 1, rows_ = 1, col_tiles_ = 1, row_tiles_ = 1, outer_ = 1, tiles_ = 1;
+  std::vector<int> reg_;
+  int registers_ = 0;
+  std::vector<bool> alias_;
+  std::vector<int64_t> acc_offset_;
+  int64_t acc_total_ = 0;
+  int parts_ = 1;
+};
+
+}  // namespace
+
+std::unique_ptr<Kernel> MakeLoop(const FusedBody& body, const std::vector<LoopOperand>& in,
+                                 const std::vector<LoopOperand>& out, int threads) {
+  if (body.code.size() > kMaxCode || in.size() + out.size() > kMaxOperands) return nullptr;
+  return std::make_unique<Loop>(body, in, out, threads);
+}
+
+std::unique_ptr<Kernel> MakeStridedCopy(const Shape& space, const LoopOperand& in, const LoopOperand& out, int threads) {
+  FusedBody body;
+  body.space = space;
+  body.code.push_back({FusedBody::kLoad, Op::kInput, {0, 0, 0}, 0});
+  body.outs.push_back({0, FusedBody::kStore, space});
+  return MakeLoop(body, {in}, {out}, threads);
+}
+
+}  // namespace distil::onednn

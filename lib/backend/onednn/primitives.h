@@ -1,0 +1,49 @@
+// The oneDNN primitives that distil uses, as kernels. primitives.cc is the only file that includes oneDNN's headers, and the
+// only one that knows the difference between its 2.x and 3.x interfaces.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "lib/backend/backend.h"
+#include "lib/graph/graph.h"
+
+namespace distil::onednn {
+
+// One of the three convolutions. The shapes are those of the forward one: x [n,c,h,w], w [o,c/groups,kh,kw], y [n,o,h',w'].
+enum class ConvKind { kForward, kInput, kWeight };
+struct ConvSpec {
+  ConvKind kind;
+  Shape x, w, y;
+  ConvAttrs attrs;
+  Layout x_layout, y_layout;
+  bool bf16;  // x, w and y; a weight gradient stays f32
+};
+
+inline constexpr int64_t kDirect = 0, kWinograd = 1;  // ConvAttrs::algorithm
+
+class Library {
+ public:
+  Library();
+  ~Library();
+
+  std::string version() const;  // "2.6.3"
+  std::string isa() const;      // the instruction set that oneDNN chose: "avx512_core_bf16"
+  bool bf16_fast() const;       // bf16 arithmetic is in hardware
+
+  // The layout in which the convolution wants (or gives) its weight; as a Graph::opaque() entry.
+  Status WeightLayout(const ConvSpec& spec, OpaqueLayout* out) const;
+  Status Conv(const ConvSpec& spec, std::unique_ptr<Kernel>* out) const;
+  // From one weight layout to another; nullptr stands for row-major f32. `w` as in ConvSpec.
+  Status ReorderWeight(const Shape& w, int64_t groups, const OpaqueLayout* from, const OpaqueLayout* to,
+                       std::unique_ptr<Kernel>* out) const;
+  // Row-major f32 matrices, rank 2 or 3.
+  Status MatMul(const Shape& a, const Shape& b, const Shape& y, bool transpose_a, bool transpose_b,
+                std::unique_ptr<Kernel>* out) const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace distil::onednn
