@@ -1,0 +1,216 @@
+// The CPU backend: convolutions and matmuls by oneDNN, pointwise chains and reductions by the loop engine, pooling by loops of
+// its own, and the rare rest by the reference kernels.
+#include <omp.h>
+
+#include <cstring>
+
+#include "lib/backend/backend.h"
+#include "lib/backend/onednn/layout.h"
+#include "lib/backend/onednn/loops.h"
+#include "lib/backend/onednn/pool.h"
+#include "lib/backend/onednn/primitives.h"
+#include "lib/backend/onednn/vector_ops.h"
+#include "lib/expr/lower.h"
+#include "lib/graph/fold.h"
+#include "lib/graph/fuse.h"
+
+namespace distil {
+namespace onednn {
+namespace {
+
+// The OpenMP runtime's number of threads belongs to the calling thread: set while distil works, restored after.
+class ThreadScope {
+ public:
+  explicit ThreadScope(int threads) : before_(omp_get_max_threads()) { omp_set_num_threads(threads); }
+  ~ThreadScope() { omp_set_num_threads(before_); }
+
+ private:
+  int before_;
+};
+
+class Copy : public Kernel {
+ public:
+  explicit Copy(size_t bytes) : bytes_(bytes) {}
+  void Run(const KernelArgs& args) override { std::memcpy(args.out[0], args.in[0], bytes_); }
+
+ private:
+  size_t bytes_;
+};
+
+LoopOperand Operand(const Value& v) { return {v.shape, v.layout, v.dtype, {}, 0}; }
+
+std::vector<int64_t> RowMajor(const Shape& s) {
+  std::vector<int64_t> strides(static_cast<size_t>(s.rank()));
+  int64_t run = 1;
+  for (int i = s.rank() - 1; i >= 0; --i) {
+    strides[static_cast<size_t>(i)] = run;
+    run *= s[i];
+  }
+  return strides;
+}
+
+// Pad and Concat write parts of their output: several strided copies, after clearing it if they leave gaps.
+class Assemble : public Kernel {
+ public:
+  Assemble(size_t clear_bytes, std::vector<std::unique_ptr<Kernel>> parts)
+      : clear_bytes_(clear_bytes), parts_(std::move(parts)) {}
+  size_t workspace() const override {
+    size_t w = 0;
+    for (auto& p : parts_) w = std::max(w, p->workspace());
+    return w;
+  }
+  void Run(const KernelArgs& args) override {
+    if (clear_bytes_) std::memset(args.out[0], 0, clear_bytes_);
+    for (size_t i = 0; i < parts_.size(); ++i) {
+      const void* in[] = {args.in[i]};
+      parts_[i]->Run({in, args.out, args.workspace});
+    }
+  }
+
+ private:
+  size_t clear_bytes_;
+  std::vector<std::unique_ptr<Kernel>> parts_;
+};
+
+class OneDnn : public Backend {
+ public:
+  explicit OneDnn(const HostOptions& options)
+      : options_(options),
+        threads_(options.threads > 0 ? options.threads : omp_get_max_threads()),
+        reference_(MakeReferenceBackend(options, DType::kF32)) {}
+
+  std::string_view name() const override { return "onednn"; }
+  std::string description() const override {
+    return "onednn " + library_.version() + ", " + library_.isa() + ", " + std::to_string(threads_) +
+           (threads_ == 1 ? " thread" : " threads");
+  }
+
+  Status Optimize(Graph* g, const CompileOptions& options) override {
+    const ThreadScope scope(threads_);
+    *g = Lower(*g, [](const Node&) { return false; });
+    *g = Fuse(Fold(*g));
+    return AssignLayouts(library_, options, g);
+  }
+
+  Status MakeKernel(const Graph& g, NodeId id, std::unique_ptr<Kernel>* out) override {
+    const ThreadScope scope(threads_);
+    const Node& n = g.node(id);
+    auto in = [&](int i) -> const Value& { return g.value(n.in[static_cast<size_t>(i)]); };
+    const Value& y = g.value(n.out[0]);
+    switch (n.op) {
+      case Op::kConv2d:
+      case Op::kConv2dInput:
+      case Op::kConv2dWeight: return library_.Conv(SpecOf(g, n), out);
+      case Op::kMatMul: return library_.MatMul(in(0).shape, in(1).shape, y.shape, n.ints[0], n.ints[1], out);
+      case Op::kFused: {
+        std::vector<LoopOperand> a, b;
+        for (ValueId v : n.in) a.push_back(Operand(g.value(v)));
+        for (ValueId v : n.out) b.push_back(Operand(g.value(v)));
+        *out = MakeLoop(*n.fused, a, b, threads_);
+        return *out ? Status() : Internal("a fused node is larger than the loop engine can hold");
+      }
+      case Op::kReorder: return Reorder(g, n, out);
+      case Op::kMaxPool:
+      case Op::kMaxPoolScatter:
+      case Op::kAvgPool:
+      case Op::kAvgPoolGrad: *out = MakePool(g, n, threads_); return {};
+      default: break;
+    }
+    if (y.index || (!n.in.empty() && in(0).index)) return reference_->MakeKernel(g, id, out);
+    switch (n.op) {
+      case Op::kTranspose: {
+        LoopOperand x{y.shape, Layout::kPlain, DType::kF32, {}, 0};
+        const std::vector<int64_t> strides = RowMajor(in(0).shape);
+        for (int64_t p : n.ints) x.strides.push_back(strides[static_cast<size_t>(p)]);
+        *out = MakeStridedCopy(y.shape, x, Operand(y), threads_);
+        return {};
+      }
+      case Op::kSlice: {
+        const SliceAttrs a = SliceAttrs::Unpack(n.ints);
+        *out = MakeStridedCopy(y.shape, Part(a, y.shape, in(0).shape), Operand(y), threads_);
+        return {};
+      }
+      case Op::kPad: {
+        const SliceAttrs a = SliceAttrs::Unpack(n.ints);
+        std::vector<std::unique_ptr<Kernel>> parts;
+        parts.push_back(MakeStridedCopy(in(0).shape, Operand(in(0)), Part(a, in(0).shape, y.shape), threads_));
+        *out = std::make_unique<Assemble>(Bytes(g, n.out[0]), std::move(parts));
+        return {};
+      }
+      case Op::kConcat: {
+        std::vector<std::unique_ptr<Kernel>> parts;
+        const auto axis = static_cast<size_t>(n.ints[0]);
+        int64_t begin = 0;
+        for (ValueId v : n.in) {
+          const Shape& s = g.value(v).shape;
+          const auto rank = static_cast<size_t>(s.rank());
+          SliceAttrs a{std::vector<int64_t>(rank, 0), {}, std::vector<int64_t>(rank, 1)};
+          a.begin[axis] = begin;
+          begin += s[static_cast<int>(axis)];
+          parts.push_back(MakeStridedCopy(s, Operand(g.value(v)), Part(a, s, y.shape), threads_));
+        }
+        *out = std::make_unique<Assemble>(0, std::move(parts));
+        return {};
+      }
+      default: return reference_->MakeKernel(g, id, out);
+    }
+  }
+
+  std::unique_ptr<Kernel> MakeCopy(size_t bytes) override { return std::make_unique<Copy>(bytes); }
+
+  size_t Bytes(const Graph& g, ValueId id) const override {
+    const Value& v = g.value(id);
+    if (v.layout == Layout::kOpaque) return g.opaque()[v.opaque].bytes;
+    return static_cast<size_t>(v.shape.elements()) * DTypeSize(v.dtype);
+  }
+
+  Status Allocate(size_t bytes, Buffer* out) override { return AllocateHost(options_, bytes, out); }
+  void Upload(void* device, const void* host, size_t bytes) override { std::memcpy(device, host, bytes); }
+  void Download(void* host, const void* device, size_t bytes) override { std::memcpy(host, device, bytes); }
+
+  Status Execute(std::span<const Launch> launches, std::shared_ptr<void>*) override {
+    const ThreadScope scope(threads_);
+    for (const Launch& l : launches) l.kernel->Run({l.in.data(), l.out.data(), l.workspace});
+    return {};
+  }
+
+ private:
+  // A part of a row-major tensor as a copy's operand.
+  static LoopOperand Part(const SliceAttrs& a, const Shape& part, const Shape& whole) {
+    LoopOperand o{part, Layout::kPlain, DType::kF32, RowMajor(whole), 0};
+    for (size_t i = 0; i < o.strides.size(); ++i) {
+      o.offset += a.begin[i] * o.strides[i];
+      o.strides[i] *= a.step[i];
+    }
+    return o;
+  }
+
+  Status Reorder(const Graph& g, const Node& n, std::unique_ptr<Kernel>* out) {
+    const Value &a = g.value(n.in[0]), &b = g.value(n.out[0]);
+    if (a.layout == Layout::kOpaque || b.layout == Layout::kOpaque) {
+      const OpaqueLayout* from = a.layout == Layout::kOpaque ? &g.opaque()[a.opaque] : nullptr;
+      const OpaqueLayout* to = b.layout == Layout::kOpaque ? &g.opaque()[b.opaque] : nullptr;
+      return library_.ReorderWeight(b.shape, n.ints[3], from, to, out);
+    }
+    if (b.index) {
+      *out = std::make_unique<Copy>(Bytes(g, n.out[0]));
+      return {};
+    }
+    *out = MakeStridedCopy(b.shape, Operand(a), Operand(b), threads_);
+    return {};
+  }
+
+  HostOptions options_;
+  int threads_;
+  Library library_;
+  std::unique_ptr<Backend> reference_;
+};
+
+}  // namespace
+}  // namespace onednn
+
+std::unique_ptr<Backend> MakeOneDnnBackend(const HostOptions& options) {
+  return std::make_unique<onednn::OneDnn>(options);
+}
+
+}  // namespace distil
