@@ -17,8 +17,7 @@ constexpr OptionSpec kOptions[] = {
     {"weight", "1000", "factor of the term (authors' code, RepDistiller)", "[0,inf)"},
     {"p", "2", "power of the activations (authors' code)", "[1,inf)"},
     {"form", "code", "squared mean of the authors' code, or the norm of the paper's eq. 2", "code|paper"},
-    {"pairs", "all", "all: both networks must have equally many stages; common: those that both have",
-     "all|common"},
+    {"pairs", "all", "all: both networks must have equally many stages; common: those that both have", "all|common"},
 };
 
 Expr Attention(Expr f, double p) {
@@ -32,8 +31,7 @@ Expr Loss(Pair& p) {
     Expr f_t = p.t.taps[i].post, f_s = p.s.taps[i].post;
     PoolToSmaller(&f_t, &f_s);
     Expr d = Attention(f_s, p["p"]) - Attention(f_t, p["p"]);
-    sum =
-        sum + (p.text("form") == "code" ? MeanAll(Square(d)) : 0.5 * MeanAll(SafeSqrt(Sum(Square(d), {1}))));
+    sum = sum + (p.text("form") == "code" ? MeanAll(Square(d)) : 0.5 * MeanAll(SafeSqrt(Sum(Square(d), {1}))));
   }
   return sum;
 }

@@ -125,16 +125,15 @@ void Step(StepBuilder& b, const std::vector<Term>& terms, bool teacher) {
 
 }  // namespace
 
-Status MakeRecipe(const std::string& expression, const std::map<std::string, std::string>& options,
-                  Recipe* out, std::span<const std::string> foreign) {
+Status MakeRecipe(const std::string& expression, const std::map<std::string, std::string>& options, Recipe* out,
+                  std::span<const std::string> foreign) {
   std::vector<Term> terms;
   Recipe r;
   r.expression = expression;
   DISTIL_RETURN_IF_ERROR(ParseExpression(expression, &terms));
   DISTIL_RETURN_IF_ERROR(ReadOptions(expression, options, foreign, &terms, &r.options));
 
-  const bool teacher =
-      std::any_of(terms.begin(), terms.end(), [](const Term& t) { return t.method->teacher; });
+  const bool teacher = std::any_of(terms.begin(), terms.end(), [](const Term& t) { return t.method->teacher; });
   r.roles = {"student"};
   if (teacher) r.roles.push_back("teacher");
   for (const Term& t : terms) {

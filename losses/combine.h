@@ -26,8 +26,8 @@ struct Recipe {
 
 // `foreign`: names of options that belong to somebody else. They are skipped here, and offered when a key is
 // misspelt.
-Status MakeRecipe(const std::string& expression, const std::map<std::string, std::string>& options,
-                  Recipe* out, std::span<const std::string> foreign = {});
+Status MakeRecipe(const std::string& expression, const std::map<std::string, std::string>& options, Recipe* out,
+                  std::span<const std::string> foreign = {});
 
 // "ce" and "smoothing", which every expression has.
 std::span<const OptionSpec> CommonOptions();

@@ -67,14 +67,9 @@ Expr Regress(Layers& l, Expr f, const Shape& target) {
   }
   const int64_t channels = target[1];
   switch (ResizeOf(f.shape(), target)) {
-    case Resize::kHalve:
-      f = l.Conv("conv", f, channels, 3, {.stride = 2, .pad = 1, .bias = true});
-      break;
-    case Resize::kDouble:
-      f = l.ConvTranspose("conv", f, channels, 4, {.stride = 2, .pad = 1, .bias = true});
-      break;
-    default:
-      f = l.Conv("conv", f, channels, 1 + f.dim(2) - target[2], {.pad = 0, .bias = true});
+    case Resize::kHalve: f = l.Conv("conv", f, channels, 3, {.stride = 2, .pad = 1, .bias = true}); break;
+    case Resize::kDouble: f = l.ConvTranspose("conv", f, channels, 4, {.stride = 2, .pad = 1, .bias = true}); break;
+    default: f = l.Conv("conv", f, channels, 1 + f.dim(2) - target[2], {.pad = 0, .bias = true});
   }
   return l.BatchNorm("bn", f);
 }

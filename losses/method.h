@@ -74,8 +74,7 @@ class StepBuilder {
   // reaches is left alone: no weight decay either. All gradients of a step are taken at the values it began
   // with; a parameter that several calls name is updated by each in turn. For an update that sees another
   // one's result, give the phase two steps.
-  virtual void Minimize(Expr loss, const std::vector<VariableRef>& parameters,
-                        const OptimizerChoice& how = {}) = 0;
+  virtual void Minimize(Expr loss, const std::vector<VariableRef>& parameters, const OptimizerChoice& how = {}) = 0;
   // The variables (parameters and optimiser state) as such an update would leave them, assigned nowhere: a
   // look-ahead. Differentiable; start the next one from the result, or pass it to Forward and Aux.
   virtual Values Updated(Expr loss, const std::vector<VariableRef>& parameters, const Values& from = {},

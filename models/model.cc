@@ -16,8 +16,7 @@ bool IsParameter(const Graph& g, ValueId v) {
 
 std::span<const Model> AllModels() {
   static const Model models[] = {
-#define MODEL(id, f, stages, c, h, w, ...) \
-  {#id, f.name, f.source, stages, {c, h, w}, {__VA_ARGS__}, f.builder},
+#define MODEL(id, f, stages, c, h, w, ...) {#id, f.name, f.source, stages, {c, h, w}, {__VA_ARGS__}, f.builder},
 #include "models/models.def"
 #undef MODEL
   };
@@ -39,8 +38,7 @@ Features Model::Build(Layers& l, Expr x, const BuildOptions& o) const {
   if (x.rank() != 4) return fail("the input must have shape [n,c,h,w], got " + x.shape().ToString());
   if (o.classes < 1) return fail("needs at least one class, got " + std::to_string(o.classes));
   if (o.first_stage < 0 || o.first_stage > stages)
-    return fail("has stages 1 to " + std::to_string(stages) + ", none behind stage " +
-                std::to_string(o.first_stage));
+    return fail("has stages 1 to " + std::to_string(stages) + ", none behind stage " + std::to_string(o.first_stage));
   return builder(l, x, *this, o);
 }
 

@@ -50,7 +50,6 @@ Features Build(Layers& l, Expr x, const Model& m, const BuildOptions& o) {
 
 }  // namespace
 
-const Family kResNetCifar = {"resnet_cifar", "He et al., CVPR 2016, section 4.2; RepDistiller's variant",
-                             Build};
+const Family kResNetCifar = {"resnet_cifar", "He et al., CVPR 2016, section 4.2; RepDistiller's variant", Build};
 
 }  // namespace distil

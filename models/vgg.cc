@@ -52,7 +52,6 @@ Features Build(Layers& l, Expr x, const Model& m, const BuildOptions& o) {
 
 }  // namespace
 
-const Family kVgg = {"vgg", "Simonyan and Zisserman, ICLR 2015; RepDistiller's variant with batch norm",
-                     Build};
+const Family kVgg = {"vgg", "Simonyan and Zisserman, ICLR 2015; RepDistiller's variant with batch norm", Build};
 
 }  // namespace distil

@@ -15,18 +15,19 @@
  *   for (each batch) distil_trainer_step(trainer, &batch, NULL);
  *   distil_network_save(student, "student.safetensors");
  *
- * Errors. Every call that can fail returns a distil_status. When it is not DISTIL_OK, distil_last_error() gives one sentence
- * that names what was wrong; outputs are then NULL or untouched. The library never prints, aborts, exits or throws.
+ * Errors. Every call that can fail returns a distil_status. When it is not DISTIL_OK, distil_last_error() gives one
+ * sentence that names what was wrong; outputs are then NULL or untouched. The library never prints, aborts, exits or
+ * throws.
  *
  * Ownership. Functions named *_create, *_open, *_begin, *_finish give a handle that the caller frees with the matching
- * *_free (or *_close); freeing NULL is harmless. A device must outlive what was made on it; a network may be freed before the
- * trainers and inferences that use it, which keep what they need.
+ * *_free (or *_close); freeing NULL is harmless. A device must outlive what was made on it; a network may be freed
+ * before the trainers and inferences that use it, which keep what they need.
  *
- * Threads. Distinct handles may be used from distinct threads at the same time, also handles of one device; one handle by
- * one thread at a time. Networks are shared state: do not train a network in two threads at once.
+ * Threads. Distinct handles may be used from distinct threads at the same time, also handles of one device; one handle
+ * by one thread at a time. Networks are shared state: do not train a network in two threads at once.
  *
- * Results. A training step is a pure function of the networks, the batch, the seed and the step number: run twice on one
- * build, instruction set and number of threads, it gives the same bits.
+ * Results. A training step is a pure function of the networks, the batch, the seed and the step number: run twice on
+ * one build, instruction set and number of threads, it gives the same bits.
  *
  * Structs that begin with `struct_size` must have it set to their size (the *_INIT macros do): they can grow later.
  * Enumerations only grow at their end.
@@ -47,73 +48,78 @@ extern "C" {
 #define DISTIL_API __attribute__((visibility("default")))
 #endif
 
-/* ---- Version ------------------------------------------------------------------------------------------------------- */
+/* ---- Version -------------------------------------------------------------------------------------------------------
+ */
 
 #define DISTIL_VERSION_MAJOR 0
 #define DISTIL_VERSION_MINOR 1
 #define DISTIL_VERSION_PATCH 0
 
 /* "0.1.0": the version of the archive that is linked. */
-DISTIL_API const char *distil_version(void);
+DISTIL_API const char* distil_version(void);
 
 /* Exists only in an archive that fits this header: a wrong pair fails to link instead of misbehaving. */
 #define DISTIL_ABI_TAG distil_abi_0_1
 DISTIL_API extern const int DISTIL_ABI_TAG;
 #if defined(__GNUC__)
-static const int *const distil_abi_reference __attribute__((used)) = &DISTIL_ABI_TAG;
+static const int* const distil_abi_reference __attribute__((used)) = &DISTIL_ABI_TAG;
 #endif
 
-/* ---- Errors -------------------------------------------------------------------------------------------------------- */
+/* ---- Errors --------------------------------------------------------------------------------------------------------
+ */
 
 typedef enum distil_status {
   DISTIL_OK = 0,
-  DISTIL_INVALID_ARGUMENT = 1,     /* something passed in cannot work: NULL, a shape, an option, a range */
-  DISTIL_NOT_FOUND = 2,            /* no such file, name, model or method */
-  DISTIL_CORRUPT = 3,              /* a file is damaged, truncated or not what it claims to be */
-  DISTIL_UNSUPPORTED = 4,          /* valid, but not possible on this device or in this build */
-  DISTIL_IO = 5,                   /* the operating system refused: permission, disk full */
+  DISTIL_INVALID_ARGUMENT = 1, /* something passed in cannot work: NULL, a shape, an option, a range */
+  DISTIL_NOT_FOUND = 2,        /* no such file, name, model or method */
+  DISTIL_CORRUPT = 3,          /* a file is damaged, truncated or not what it claims to be */
+  DISTIL_UNSUPPORTED = 4,      /* valid, but not possible on this device or in this build */
+  DISTIL_IO = 5,               /* the operating system refused: permission, disk full */
   DISTIL_OUT_OF_MEMORY = 6,
-  DISTIL_NON_FINITE = 7,           /* a loss or gradient became NaN or infinite; the step was not applied */
-  DISTIL_FAILED_PRECONDITION = 8,  /* the right call at the wrong moment */
-  DISTIL_INTERNAL = 9              /* a bug in distil: please report it */
+  DISTIL_NON_FINITE = 7,          /* a loss or gradient became NaN or infinite; the step was not applied */
+  DISTIL_FAILED_PRECONDITION = 8, /* the right call at the wrong moment */
+  DISTIL_INTERNAL = 9             /* a bug in distil: please report it */
 } distil_status;
 
 /* "invalid argument", ... Never NULL, also for numbers that are no status. */
-DISTIL_API const char *distil_status_name(distil_status status);
+DISTIL_API const char* distil_status_name(distil_status status);
 
 /* The message of the last failed call in this thread; "" if none failed. Valid until this thread's next call. */
-DISTIL_API const char *distil_last_error(void);
+DISTIL_API const char* distil_last_error(void);
 
-/* ---- Devices ------------------------------------------------------------------------------------------------------- */
+/* ---- Devices -------------------------------------------------------------------------------------------------------
+ */
 
 typedef struct distil_device distil_device;
 
 typedef enum distil_log_level { DISTIL_LOG_INFO = 0, DISTIL_LOG_WARNING = 1 } distil_log_level;
-typedef void (*distil_log_fn)(void *user, distil_log_level level, const char *message);
+typedef void (*distil_log_fn)(void* user, distil_log_level level, const char* message);
 
 typedef struct distil_device_options {
   size_t struct_size;
   int threads; /* 0: as many as the machine has cores */
   /* Memory for everything that is computed with. Both or neither; must give 64-byte aligned blocks or NULL. */
-  void *(*allocate)(void *user, size_t bytes);
-  void (*release)(void *user, void *block, size_t bytes);
-  void *allocator_user;
+  void* (*allocate)(void* user, size_t bytes);
+  void (*release)(void* user, void* block, size_t bytes);
+  void* allocator_user;
   distil_log_fn log; /* NULL: no messages. Called from the thread that called distil. */
-  void *log_user;
+  void* log_user;
 } distil_device_options;
-#define DISTIL_DEVICE_OPTIONS_INIT {sizeof(distil_device_options), 0, NULL, NULL, NULL, NULL, NULL}
+#define DISTIL_DEVICE_OPTIONS_INIT \
+  { sizeof(distil_device_options), 0, NULL, NULL, NULL, NULL, NULL }
 
 /* name: "cpu" (oneDNN), "reference" (plain C++, f32), "reference:f64" (the same in double precision: the oracle).
  * options: NULL for the defaults. */
-DISTIL_API distil_status distil_device_open(const char *name, const distil_device_options *options,
-                                            distil_device **device);
-DISTIL_API void distil_device_close(distil_device *device);
+DISTIL_API distil_status distil_device_open(const char* name, const distil_device_options* options,
+                                            distil_device** device);
+DISTIL_API void distil_device_close(distil_device* device);
 /* "onednn 2.6.3, avx512_core_bf16, 2 threads": for records. Lives as long as the device. */
-DISTIL_API const char *distil_device_description(const distil_device *device);
+DISTIL_API const char* distil_device_description(const distil_device* device);
 /* Names for distil_device_open: the i-th, or NULL past the end. */
-DISTIL_API const char *distil_device_name(size_t i);
+DISTIL_API const char* distil_device_name(size_t i);
 
-/* ---- Networks ------------------------------------------------------------------------------------------------------ */
+/* ---- Networks ------------------------------------------------------------------------------------------------------
+ */
 
 typedef struct distil_network distil_network;
 
@@ -123,63 +129,68 @@ typedef struct distil_model_info {
   int64_t channels, height, width; /* of its usual input */
   int stages;                      /* taps are f0 (stem) to f<stages> */
 } distil_model_info;
-#define DISTIL_MODEL_INFO_INIT {sizeof(distil_model_info), NULL, NULL, NULL, 0, 0, 0, 0}
+#define DISTIL_MODEL_INFO_INIT \
+  { sizeof(distil_model_info), NULL, NULL, NULL, 0, 0, 0, 0 }
 
 /* The i-th model of the zoo; DISTIL_NOT_FOUND past the end. */
-DISTIL_API distil_status distil_model_get(size_t i, distil_model_info *info);
+DISTIL_API distil_status distil_model_get(size_t i, distil_model_info* info);
 
 /* A new network of the zoo with fresh weights, drawn from `seed`.
  * options: "classes=100" (default), "input=3,32,32" (default: the model's own). */
-DISTIL_API distil_status distil_network_create(distil_device *device, const char *model, const char *options,
-                                               uint64_t seed, distil_network **network);
-DISTIL_API void distil_network_free(distil_network *network);
+DISTIL_API distil_status distil_network_create(distil_device* device, const char* model, const char* options,
+                                               uint64_t seed, distil_network** network);
+DISTIL_API void distil_network_free(distil_network* network);
 
 typedef struct distil_network_info {
   size_t struct_size;
-  const char *model; /* name in the zoo, "custom" for a network made with a builder */
+  const char* model; /* name in the zoo, "custom" for a network made with a builder */
   int64_t channels, height, width, classes;
   int64_t parameters; /* trainable numbers */
   int64_t macs;       /* multiplications of convolutions and linear layers for one image */
   size_t tensors;     /* parameters and buffers, for distil_network_tensor */
   size_t taps;        /* for distil_network_tap */
 } distil_network_info;
-#define DISTIL_NETWORK_INFO_INIT {sizeof(distil_network_info), NULL, 0, 0, 0, 0, 0, 0, 0, 0}
-DISTIL_API distil_status distil_network_get_info(const distil_network *network, distil_network_info *info);
+#define DISTIL_NETWORK_INFO_INIT \
+  { sizeof(distil_network_info), NULL, 0, 0, 0, 0, 0, 0, 0, 0 }
+DISTIL_API distil_status distil_network_get_info(const distil_network* network, distil_network_info* info);
 
 #define DISTIL_MAX_RANK 8
 typedef struct distil_tensor_info {
   size_t struct_size;
-  const char *name; /* PyTorch's: "layer1.0.conv1.weight" */
+  const char* name; /* PyTorch's: "layer1.0.conv1.weight" */
   int rank;
   int64_t shape[DISTIL_MAX_RANK];
   int64_t elements;
   int trainable; /* 1 for parameters, 0 for buffers such as running_mean */
 } distil_tensor_info;
-#define DISTIL_TENSOR_INFO_INIT {sizeof(distil_tensor_info), NULL, 0, {0, 0, 0, 0, 0, 0, 0, 0}, 0, 0}
+#define DISTIL_TENSOR_INFO_INIT \
+  { sizeof(distil_tensor_info), NULL, 0, {0, 0, 0, 0, 0, 0, 0, 0}, 0, 0 }
 
 /* The i-th parameter or buffer, in PyTorch's order. Names live as long as the network. */
-DISTIL_API distil_status distil_network_tensor(const distil_network *network, size_t i, distil_tensor_info *info);
+DISTIL_API distil_status distil_network_tensor(const distil_network* network, size_t i, distil_tensor_info* info);
 /* Copies a tensor out of or into the network: exactly `count` numbers, row-major. */
-DISTIL_API distil_status distil_network_read(const distil_network *network, const char *name, float *values,
+DISTIL_API distil_status distil_network_read(const distil_network* network, const char* name, float* values,
                                              size_t count);
-DISTIL_API distil_status distil_network_write(distil_network *network, const char *name, const float *values,
+DISTIL_API distil_status distil_network_write(distil_network* network, const char* name, const float* values,
                                               size_t count);
 /* The i-th tap's name: "f0", "f0.pre", ..., "pooled", "logits". */
-DISTIL_API distil_status distil_network_tap(const distil_network *network, size_t i, const char **name);
+DISTIL_API distil_status distil_network_tap(const distil_network* network, size_t i, const char** name);
 
-/* safetensors. Save writes a temporary file and renames it: the name never holds half a file. Load checks every name and
- * shape first and changes nothing when one is missing or does not fit; F32, F16, BF16 and F64 are read. */
-DISTIL_API distil_status distil_network_save(const distil_network *network, const char *path);
-DISTIL_API distil_status distil_network_load(distil_network *network, const char *path);
+/* safetensors. Save writes a temporary file and renames it: the name never holds half a file. Load checks every name
+ * and shape first and changes nothing when one is missing or does not fit; F32, F16, BF16 and F64 are read. */
+DISTIL_API distil_status distil_network_save(const distil_network* network, const char* path);
+DISTIL_API distil_status distil_network_load(distil_network* network, const char* path);
 /* SHA-256 over names, shapes and numbers of all tensors, as 64 hex digits and a NUL. */
-DISTIL_API distil_status distil_network_digest(const distil_network *network, char digest[65]);
+DISTIL_API distil_status distil_network_digest(const distil_network* network, char digest[65]);
 /* Copies all tensors from a network of the same structure. */
-DISTIL_API distil_status distil_network_copy(distil_network *to, const distil_network *from);
+DISTIL_API distil_status distil_network_copy(distil_network* to, const distil_network* from);
 
-/* ---- Networks of one's own ------------------------------------------------------------------------------------------ */
+/* ---- Networks of one's own ------------------------------------------------------------------------------------------
+ */
 
-/* A builder records layers and checks shapes as they are added. Building never fails loudly: after the first mistake every
- * call returns DISTIL_NO_VALUE, and distil_builder_finish returns the message, so a whole network is checked once. */
+/* A builder records layers and checks shapes as they are added. Building never fails loudly: after the first mistake
+ * every call returns DISTIL_NO_VALUE, and distil_builder_finish returns the message, so a whole network is checked
+ * once. */
 typedef struct distil_builder distil_builder;
 typedef struct distil_value {
   uint32_t id;
@@ -195,7 +206,8 @@ typedef struct distil_conv_options {
   int bias;
   int64_t output_padding; /* transposed convolution only */
 } distil_conv_options;
-#define DISTIL_CONV_OPTIONS_INIT {sizeof(distil_conv_options), 1, -1, 1, 1, 0, 0}
+#define DISTIL_CONV_OPTIONS_INIT \
+  { sizeof(distil_conv_options), 1, -1, 1, 1, 0, 0 }
 
 typedef enum distil_unary {
   DISTIL_RELU = 0,
@@ -221,42 +233,45 @@ typedef enum distil_binary {
 typedef enum distil_pool { DISTIL_MAX_POOL = 0, DISTIL_AVG_POOL = 1 } distil_pool;
 
 /* Starts a network over images [n, channels, height, width]; *input is the batch. */
-DISTIL_API distil_status distil_builder_begin(distil_device *device, int64_t channels, int64_t height, int64_t width,
-                                              distil_builder **builder, distil_value *input);
-DISTIL_API void distil_builder_free(distil_builder *builder);
+DISTIL_API distil_status distil_builder_begin(distil_device* device, int64_t channels, int64_t height, int64_t width,
+                                              distil_builder** builder, distil_value* input);
+DISTIL_API void distil_builder_free(distil_builder* builder);
 /* Parameters are named "<name>.weight", "<name>.bias", ... as PyTorch names them, and initialised as PyTorch does.
  * `options` may be NULL. Shapes: x [n,c,h,w] unless noted. */
-DISTIL_API distil_value distil_conv2d(distil_builder *b, const char *name, distil_value x, int64_t channels,
-                                      int64_t kernel, const distil_conv_options *options);
-DISTIL_API distil_value distil_conv_transpose2d(distil_builder *b, const char *name, distil_value x, int64_t channels,
-                                                int64_t kernel, const distil_conv_options *options);
-DISTIL_API distil_value distil_batch_norm(distil_builder *b, const char *name, distil_value x, double eps,
+DISTIL_API distil_value distil_conv2d(distil_builder* b, const char* name, distil_value x, int64_t channels,
+                                      int64_t kernel, const distil_conv_options* options);
+DISTIL_API distil_value distil_conv_transpose2d(distil_builder* b, const char* name, distil_value x, int64_t channels,
+                                                int64_t kernel, const distil_conv_options* options);
+DISTIL_API distil_value distil_batch_norm(distil_builder* b, const char* name, distil_value x, double eps,
                                           double momentum); /* PyTorch: 1e-5, 0.1; x [n,c] or [n,c,h,w] */
-DISTIL_API distil_value distil_linear(distil_builder *b, const char *name, distil_value x, int64_t features,
+DISTIL_API distil_value distil_linear(distil_builder* b, const char* name, distil_value x, int64_t features,
                                       int bias); /* x [n,c] */
-DISTIL_API distil_value distil_dropout(distil_builder *b, distil_value x, double p);
-DISTIL_API distil_value distil_apply(distil_builder *b, distil_unary op, distil_value x);
-DISTIL_API distil_value distil_combine(distil_builder *b, distil_binary op, distil_value x, distil_value y);
-DISTIL_API distil_value distil_scale_shift(distil_builder *b, distil_value x, double scale, double shift);
-DISTIL_API distil_value distil_pool2d(distil_builder *b, distil_pool op, distil_value x, int64_t kernel, int64_t stride,
+DISTIL_API distil_value distil_dropout(distil_builder* b, distil_value x, double p);
+DISTIL_API distil_value distil_apply(distil_builder* b, distil_unary op, distil_value x);
+DISTIL_API distil_value distil_combine(distil_builder* b, distil_binary op, distil_value x, distil_value y);
+DISTIL_API distil_value distil_scale_shift(distil_builder* b, distil_value x, double scale, double shift);
+DISTIL_API distil_value distil_pool2d(distil_builder* b, distil_pool op, distil_value x, int64_t kernel, int64_t stride,
                                       int64_t pad);
-DISTIL_API distil_value distil_adaptive_pool2d(distil_builder *b, distil_pool op, distil_value x, int64_t height,
+DISTIL_API distil_value distil_adaptive_pool2d(distil_builder* b, distil_pool op, distil_value x, int64_t height,
                                                int64_t width);
-DISTIL_API distil_value distil_global_avg_pool(distil_builder *b, distil_value x); /* [n,c,h,w] -> [n,c] */
-DISTIL_API distil_value distil_flatten(distil_builder *b, distil_value x);         /* [n,...] -> [n,rest] */
-DISTIL_API distil_value distil_concat(distil_builder *b, const distil_value *xs, size_t count, int axis); /* axis >= 1 */
-DISTIL_API distil_value distil_slice(distil_builder *b, distil_value x, int axis, int64_t begin,
+DISTIL_API distil_value distil_global_avg_pool(distil_builder* b, distil_value x); /* [n,c,h,w] -> [n,c] */
+DISTIL_API distil_value distil_flatten(distil_builder* b, distil_value x);         /* [n,...] -> [n,rest] */
+DISTIL_API distil_value distil_concat(distil_builder* b, const distil_value* xs, size_t count,
+                                      int axis); /* axis >= 1 */
+DISTIL_API distil_value distil_slice(distil_builder* b, distil_value x, int axis, int64_t begin,
                                      int64_t extent); /* axis >= 1 */
-DISTIL_API distil_value distil_channel_shuffle(distil_builder *b, distil_value x, int64_t groups);
-DISTIL_API distil_value distil_resize(distil_builder *b, distil_value x, int64_t height, int64_t width, int bilinear);
-/* Marks the next tap: f0 for the first call, then f1, ... `pre` is the same map before its activation (or `post` again). */
-DISTIL_API distil_status distil_builder_tap(distil_builder *b, distil_value pre, distil_value post);
-/* Ends the network: `pooled` [n,c] is what feeds the classifier, `logits` [n,classes]. Frees nothing; on failure the message
- * names the first mistake, its layer, shapes and reason. */
-DISTIL_API distil_status distil_builder_finish(distil_builder *b, distil_value pooled, distil_value logits, uint64_t seed,
-                                               distil_network **network);
+DISTIL_API distil_value distil_channel_shuffle(distil_builder* b, distil_value x, int64_t groups);
+DISTIL_API distil_value distil_resize(distil_builder* b, distil_value x, int64_t height, int64_t width, int bilinear);
+/* Marks the next tap: f0 for the first call, then f1, ... `pre` is the same map before its activation (or `post`
+ * again). */
+DISTIL_API distil_status distil_builder_tap(distil_builder* b, distil_value pre, distil_value post);
+/* Ends the network: `pooled` [n,c] is what feeds the classifier, `logits` [n,classes]. Frees nothing; on failure the
+ * message names the first mistake, its layer, shapes and reason. */
+DISTIL_API distil_status distil_builder_finish(distil_builder* b, distil_value pooled, distil_value logits,
+                                               uint64_t seed, distil_network** network);
 
-/* ---- Batches ------------------------------------------------------------------------------------------------------- */
+/* ---- Batches -------------------------------------------------------------------------------------------------------
+ */
 
 typedef enum distil_pixels {
   DISTIL_F32_NCHW = 0, /* normalised by the caller */
@@ -267,13 +282,15 @@ typedef struct distil_batch {
   size_t struct_size;
   int64_t count; /* images */
   distil_pixels pixels;
-  const void *images;    /* count images in the network's input size */
-  const int32_t *labels; /* count labels in [0, classes); may be NULL where none are needed */
-  const uint32_t *ids;   /* the samples' numbers in their data set, keys of augmentation and messages; NULL: 0, 1, 2... */
+  const void* images;    /* count images in the network's input size */
+  const int32_t* labels; /* count labels in [0, classes); may be NULL where none are needed */
+  const uint32_t* ids; /* the samples' numbers in their data set, keys of augmentation and messages; NULL: 0, 1, 2... */
 } distil_batch;
-#define DISTIL_BATCH_INIT {sizeof(distil_batch), 0, DISTIL_F32_NCHW, NULL, NULL, NULL}
+#define DISTIL_BATCH_INIT \
+  { sizeof(distil_batch), 0, DISTIL_F32_NCHW, NULL, NULL, NULL }
 
-/* ---- Inference and evaluation --------------------------------------------------------------------------------------- */
+/* ---- Inference and evaluation ---------------------------------------------------------------------------------------
+ */
 
 typedef struct distil_inference distil_inference;
 
@@ -285,23 +302,24 @@ typedef struct distil_memory {
   uint64_t variables; /* parameters, buffers, optimiser and method state */
   uint64_t total;     /* their sum: what distil takes from the allocator */
 } distil_memory;
-#define DISTIL_MEMORY_INIT {sizeof(distil_memory), 0, 0, 0, 0, 0}
+#define DISTIL_MEMORY_INIT \
+  { sizeof(distil_memory), 0, 0, 0, 0, 0 }
 
-/* A network compiled for batches of up to `batch` images in evaluation mode: batch norm folded, nothing kept. It follows
- * later changes of the network's weights. options: "bf16=1", "winograd=1", "mean=0.5,0.5,0.5 std=0.2,0.2,0.2" (for uint8
- * batches), "taps=f2,f3.pre,pooled" (fetched beside logits). NULL or "" for none. */
-DISTIL_API distil_status distil_inference_create(distil_network *network, int64_t batch, const char *options,
-                                                 distil_inference **inference);
-DISTIL_API void distil_inference_free(distil_inference *inference);
+/* A network compiled for batches of up to `batch` images in evaluation mode: batch norm folded, nothing kept. It
+ * follows later changes of the network's weights. options: "bf16=1", "winograd=1", "mean=0.5,0.5,0.5 std=0.2,0.2,0.2"
+ * (for uint8 batches), "taps=f2,f3.pre,pooled" (fetched beside logits). NULL or "" for none. */
+DISTIL_API distil_status distil_inference_create(distil_network* network, int64_t batch, const char* options,
+                                                 distil_inference** inference);
+DISTIL_API void distil_inference_free(distil_inference* inference);
 /* Runs a batch of 1 to `batch` images. Labels are not needed. */
-DISTIL_API distil_status distil_inference_run(distil_inference *inference, const distil_batch *batch);
+DISTIL_API distil_status distil_inference_run(distil_inference* inference, const distil_batch* batch);
 /* Copies an output of the last run: `count` numbers, which must be (images of that run) x (elements per image). */
-DISTIL_API distil_status distil_inference_output(const distil_inference *inference, const char *name, float *values,
+DISTIL_API distil_status distil_inference_output(const distil_inference* inference, const char* name, float* values,
                                                  size_t count);
 /* Shape per image of "logits" or a tap asked for: rank and extents without the batch axis. */
-DISTIL_API distil_status distil_inference_shape(const distil_inference *inference, const char *name, int *rank,
+DISTIL_API distil_status distil_inference_shape(const distil_inference* inference, const char* name, int* rank,
                                                 int64_t shape[DISTIL_MAX_RANK]);
-DISTIL_API distil_status distil_inference_memory(const distil_inference *inference, distil_memory *memory);
+DISTIL_API distil_status distil_inference_memory(const distil_inference* inference, distil_memory* memory);
 
 typedef struct distil_score {
   size_t struct_size;
@@ -309,12 +327,14 @@ typedef struct distil_score {
   int64_t top1, top5; /* of them, correct; ties in logits count against the network */
   double loss;        /* sum of cross-entropies */
 } distil_score;
-#define DISTIL_SCORE_INIT {sizeof(distil_score), 0, 0, 0, 0.0}
+#define DISTIL_SCORE_INIT \
+  { sizeof(distil_score), 0, 0, 0, 0.0 }
 /* Runs a labelled batch and adds it to `score` (start with DISTIL_SCORE_INIT). */
-DISTIL_API distil_status distil_inference_score(distil_inference *inference, const distil_batch *batch,
-                                                distil_score *score);
+DISTIL_API distil_status distil_inference_score(distil_inference* inference, const distil_batch* batch,
+                                                distil_score* score);
 
-/* ---- Training ------------------------------------------------------------------------------------------------------ */
+/* ---- Training ------------------------------------------------------------------------------------------------------
+ */
 
 typedef struct distil_trainer distil_trainer;
 
@@ -324,38 +344,36 @@ typedef struct distil_method_info {
   int needs_teacher;
   size_t options; /* for distil_method_option */
 } distil_method_info;
-#define DISTIL_METHOD_INFO_INIT {sizeof(distil_method_info), NULL, NULL, NULL, 0, 0}
+#define DISTIL_METHOD_INFO_INIT \
+  { sizeof(distil_method_info), NULL, NULL, NULL, 0, 0 }
 
 /* The i-th method; DISTIL_NOT_FOUND past the end. */
-DISTIL_API distil_status distil_method_get(size_t i, distil_method_info *info);
+DISTIL_API distil_status distil_method_get(size_t i, distil_method_info* info);
 /* The k-th option of the i-th method: name, default as text, and meaning with the default's source. */
-DISTIL_API distil_status distil_method_option(size_t i, size_t k, const char **name, const char **fallback,
-                                              const char **help);
+DISTIL_API distil_status distil_method_option(size_t i, size_t k, const char** name, const char** fallback,
+                                              const char** help);
 /* The k-th option that every trainer has. */
-DISTIL_API distil_status distil_trainer_option(size_t k, const char **name, const char **fallback, const char **help);
+DISTIL_API distil_status distil_trainer_option(size_t k, const char** name, const char** fallback, const char** help);
 
 typedef struct distil_role {
-  const char *role; /* "student", "teacher", or what the method calls its networks */
-  distil_network *network;
+  const char* role; /* "student", "teacher", or what the method calls its networks */
+  distil_network* network;
 } distil_role;
 
 /* A trainer for `method`: "ce", "kd", "fitnet", ... or a sum of terms, "kd+at".
  *
- * options: key=value pairs separated by white space, commas inside values. A key that does not exist is an error that names
- * the nearest one that does. Methods' own options: "T=4", or "kd.T=4 at.weight=1000" in a sum. Every trainer has, among
- * others (all with default and meaning: distil_trainer_option):
- *   epochs steps_per_epoch seed samples          schedule; `samples`: size of the training set, for methods that ask
- *   optimizer=sgd|adam lr momentum nesterov weight_decay beta1 beta2 eps
- *   schedule=multistep|step|cosine|constant milestones=150,180,210 gamma=0.1 warmup_epochs
- *   clip_norm                                    global gradient norm, 0: off
- *   ce                                           factor of cross-entropy; smoothing
- *   crop_pad flip cutout brightness contrast saturation hue   augmentation of uint8 batches, keyed by (seed, epoch, sample)
- *   mean std                                     normalisation of uint8 batches, one number per channel
- *   bf16 winograd gradients
- * Roles are checked against the method: teachers are frozen (their digest is the same before and after). */
-DISTIL_API distil_status distil_trainer_create(distil_device *device, const char *method, const char *options,
-                                               const distil_role *roles, size_t role_count, distil_trainer **trainer);
-DISTIL_API void distil_trainer_free(distil_trainer *trainer);
+ * options: key=value pairs separated by white space, commas inside values. A key that does not exist is an error that
+ * names the nearest one that does. Methods' own options: "T=4", or "kd.T=4 at.weight=1000" in a sum. Every trainer has,
+ * among others (all with default and meaning: distil_trainer_option): epochs steps_per_epoch seed samples schedule;
+ * `samples`: size of the training set, for methods that ask optimizer=sgd|adam lr momentum nesterov weight_decay beta1
+ * beta2 eps schedule=multistep|step|cosine|constant milestones=150,180,210 gamma=0.1 warmup_epochs clip_norm global
+ * gradient norm, 0: off ce                                           factor of cross-entropy; smoothing crop_pad flip
+ * cutout brightness contrast saturation hue   augmentation of uint8 batches, keyed by (seed, epoch, sample) mean std
+ * normalisation of uint8 batches, one number per channel bf16 winograd gradients Roles are checked against the method:
+ * teachers are frozen (their digest is the same before and after). */
+DISTIL_API distil_status distil_trainer_create(distil_device* device, const char* method, const char* options,
+                                               const distil_role* roles, size_t role_count, distil_trainer** trainer);
+DISTIL_API void distil_trainer_free(distil_trainer* trainer);
 
 typedef struct distil_step_result {
   size_t struct_size;
@@ -365,25 +383,26 @@ typedef struct distil_step_result {
   int64_t epoch;   /* step / steps_per_epoch */
   int64_t correct; /* of this batch, by the student's training-mode logits */
 } distil_step_result;
-#define DISTIL_STEP_RESULT_INIT {sizeof(distil_step_result), 0.0, 0.0, 0, 0, 0}
+#define DISTIL_STEP_RESULT_INIT \
+  { sizeof(distil_step_result), 0.0, 0.0, 0, 0, 0 }
 
 /* One update. result: NULL if not wanted. Any batch size; the first batch of a new size compiles a program for it.
  * DISTIL_NON_FINITE: the message names term, step and sample ids; networks and state are as before the step. */
-DISTIL_API distil_status distil_trainer_step(distil_trainer *trainer, const distil_batch *batch,
-                                             distil_step_result *result);
+DISTIL_API distil_status distil_trainer_step(distil_trainer* trainer, const distil_batch* batch,
+                                             distil_step_result* result);
 /* Steps done, and the number that epochs * steps_per_epoch asks for. */
-DISTIL_API distil_status distil_trainer_position(const distil_trainer *trainer, int64_t *step, int64_t *total);
+DISTIL_API distil_status distil_trainer_position(const distil_trainer* trainer, int64_t* step, int64_t* total);
 /* The k-th named term of the last step ("loss", "ce", "kd", ...); DISTIL_NOT_FOUND past the end. */
-DISTIL_API distil_status distil_trainer_term(const distil_trainer *trainer, size_t k, const char **name, double *value);
+DISTIL_API distil_status distil_trainer_term(const distil_trainer* trainer, size_t k, const char** name, double* value);
 /* Gradient of the last step's loss by a parameter (before clipping and weight decay); needs the option gradients=1. */
-DISTIL_API distil_status distil_trainer_gradient(const distil_trainer *trainer, const char *role, const char *parameter,
-                                                 float *values, size_t count);
+DISTIL_API distil_status distil_trainer_gradient(const distil_trainer* trainer, const char* role, const char* parameter,
+                                                 float* values, size_t count);
 /* Memory of the program for batches of this size, compiled or not: known before the first step. */
-DISTIL_API distil_status distil_trainer_memory(distil_trainer *trainer, int64_t batch, distil_memory *memory);
-/* The whole training state: networks, auxiliary modules, optimiser, method state, position. Written atomically, with schema
- * version and digest. Load checks that method, options and structures are the same and continues bit for bit. */
-DISTIL_API distil_status distil_trainer_save(const distil_trainer *trainer, const char *path);
-DISTIL_API distil_status distil_trainer_load(distil_trainer *trainer, const char *path);
+DISTIL_API distil_status distil_trainer_memory(distil_trainer* trainer, int64_t batch, distil_memory* memory);
+/* The whole training state: networks, auxiliary modules, optimiser, method state, position. Written atomically, with
+ * schema version and digest. Load checks that method, options and structures are the same and continues bit for bit. */
+DISTIL_API distil_status distil_trainer_save(const distil_trainer* trainer, const char* path);
+DISTIL_API distil_status distil_trainer_load(distil_trainer* trainer, const char* path);
 
 #ifdef __cplusplus
 }

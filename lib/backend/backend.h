@@ -1,9 +1,9 @@
 // Backend: what a device must provide. The only code that knows memory layouts, and the only code that computes.
 //
-// A graph reaches a backend in three steps. Optimize rewrites it into what the backend runs well: composites expanded or
-// kept, batch norm folded into frozen convolutions, pointwise chains fused, layouts and number formats chosen, with Reorder
-// nodes where they change. MakeKernel then turns each node into a Kernel. At last Execute runs a planned list of launches
-// whose addresses never change, so a GPU backend can capture it once and replay it.
+// A graph reaches a backend in three steps. Optimize rewrites it into what the backend runs well: composites expanded
+// or kept, batch norm folded into frozen convolutions, pointwise chains fused, layouts and number formats chosen, with
+// Reorder nodes where they change. MakeKernel then turns each node into a Kernel. At last Execute runs a planned list
+// of launches whose addresses never change, so a GPU backend can capture it once and replay it.
 #pragma once
 
 #include <cstddef>
@@ -33,14 +33,14 @@ class Kernel {
   virtual ~Kernel() = default;
   virtual void Run(const KernelArgs& args) = 0;
   virtual size_t workspace() const { return 0; }
-  // Whether output `out` may share its memory with input `in` when that input is not needed afterwards: the kernel reads
-  // `in` only at the place it is about to write, and before any of its outputs is written there.
+  // Whether output `out` may share its memory with input `in` when that input is not needed afterwards: the kernel
+  // reads `in` only at the place it is about to write, and before any of its outputs is written there.
   virtual bool MayAlias(int in, int out) const {
     (void)in, (void)out;
     return false;
   }
-  // Whether output `out` must start as a copy of input `in` (a residual that a convolution adds onto): the planner gives
-  // both the same memory when it can, and otherwise the kernel copies, since it sees different addresses.
+  // Whether output `out` must start as a copy of input `in` (a residual that a convolution adds onto): the planner
+  // gives both the same memory when it can, and otherwise the kernel copies, since it sees different addresses.
   virtual int PreferAlias(int out) const {
     (void)out;
     return -1;
@@ -57,20 +57,21 @@ struct Launch {
 class Backend {
  public:
   virtual ~Backend() = default;
-  virtual std::string_view name() const = 0;        // "reference", "onednn", "cuda"
-  virtual std::string description() const = 0;      // library versions, instruction set: goes into run records
+  virtual std::string_view name() const = 0;          // "reference", "onednn", "cuda"
+  virtual std::string description() const = 0;        // library versions, instruction set: goes into run records
   virtual DType real() const { return DType::kF32; }  // how variables, inputs and outputs are kept
 
   // Rewrites `g` for this backend. Outputs, inputs and variables stay row-major in real() or int32.
   virtual Status Optimize(Graph* g, const CompileOptions& options) = 0;
   virtual Status MakeKernel(const Graph& g, NodeId n, std::unique_ptr<Kernel>* out) = 0;
   virtual std::unique_ptr<Kernel> MakeCopy(size_t bytes) = 0;  // in[0] to out[0]
-  virtual size_t Bytes(const Graph& g, ValueId v) const = 0;  // memory of a value in its layout
+  virtual size_t Bytes(const Graph& g, ValueId v) const = 0;   // memory of a value in its layout
 
   virtual Status Allocate(size_t bytes, Buffer* out) = 0;  // 64-byte aligned, zeroed
   virtual void Upload(void* device, const void* host, size_t bytes) = 0;
   virtual void Download(void* host, const void* device, size_t bytes) = 0;
-  // Runs the launches in order. `cache` belongs to the caller's program and starts empty: a captured graph can live there.
+  // Runs the launches in order. `cache` belongs to the caller's program and starts empty: a captured graph can live
+  // there.
   virtual Status Execute(std::span<const Launch> launches, std::shared_ptr<void>* cache) = 0;
 };
 

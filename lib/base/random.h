@@ -27,8 +27,7 @@ enum class Purpose : uint32_t {
 };
 
 // Four independent 32-bit words at `index` of the stream (seed, purpose, a, b).
-inline std::array<uint32_t, 4> RandomWords(uint64_t seed, Purpose purpose, uint32_t a, uint32_t b,
-                                           uint32_t index) {
+inline std::array<uint32_t, 4> RandomWords(uint64_t seed, Purpose purpose, uint32_t a, uint32_t b, uint32_t index) {
   philox4x32_ctr_t ctr = {{index, a, b, static_cast<uint32_t>(purpose)}};
   philox4x32_key_t key = {{static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)}};
   philox4x32_ctr_t r = philox4x32(ctr, key);
@@ -47,10 +46,9 @@ inline uint32_t ToRange(uint32_t word, uint32_t n) {
 // of a sample's row. key: seed's low and high word, step, 0. A use of the op has its own slot below 2^8, and
 // quad stays below 2^24, so that no two uses share a counter.
 inline std::array<float, 4> DropoutUniform(const int32_t* key, int32_t id, uint32_t slot, uint32_t quad) {
-  const uint64_t seed = static_cast<uint32_t>(key[0]) | static_cast<uint64_t>(static_cast<uint32_t>(key[1]))
-                                                            << 32;
-  const auto w = RandomWords(seed, Purpose::kDropout, static_cast<uint32_t>(key[2]),
-                             static_cast<uint32_t>(id), slot << 24 ^ quad);
+  const uint64_t seed = static_cast<uint32_t>(key[0]) | static_cast<uint64_t>(static_cast<uint32_t>(key[1])) << 32;
+  const auto w =
+      RandomWords(seed, Purpose::kDropout, static_cast<uint32_t>(key[2]), static_cast<uint32_t>(id), slot << 24 ^ quad);
   return {ToUnit(w[0]), ToUnit(w[1]), ToUnit(w[2]), ToUnit(w[3])};
 }
 

@@ -17,8 +17,10 @@ Graph* GraphOf(Op op, std::initializer_list<Expr> xs) {
     if (g == nullptr) g = x.graph();
   if (g == nullptr) return nullptr;
   for (const Expr& x : xs) {
-    if (x.graph() == nullptr || x.id() == kNoValue) g->Fail(std::string(OpName(op)) + ": an operand is missing");
-    else if (x.graph() != g) g->Fail(std::string(OpName(op)) + ": operands belong to two graphs");
+    if (x.graph() == nullptr || x.id() == kNoValue)
+      g->Fail(std::string(OpName(op)) + ": an operand is missing");
+    else if (x.graph() != g)
+      g->Fail(std::string(OpName(op)) + ": operands belong to two graphs");
   }
   return g;
 }
@@ -185,8 +187,10 @@ Expr Reshape(Expr x, const Shape& shape) {
   int64_t known = 1;
   int open = -1;
   for (int i = 0; i < s.rank(); ++i) {
-    if (s[i] == -1 && open < 0) open = i;
-    else known *= s[i];
+    if (s[i] == -1 && open < 0)
+      open = i;
+    else
+      known *= s[i];
   }
   if (open >= 0) s[open] = known > 0 && x.shape().elements() % known == 0 ? x.shape().elements() / known : 0;
   if (s == x.shape()) return x;

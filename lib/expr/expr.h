@@ -3,9 +3,9 @@
 //   Expr z = x - StopGradient(MaxOf(x, {-1}));
 //   Expr log_softmax = z - Log(Sum(Exp(z), {-1}));
 //
-// Nothing is computed here: each call adds a node. Operands broadcast as in NumPy (aligned at the last axis). Reductions
-// keep the reduced axes with extent 1, so that results broadcast back. Negative axes count from the end. After a mistake
-// every call returns an empty Expr and the graph keeps the first message.
+// Nothing is computed here: each call adds a node. Operands broadcast as in NumPy (aligned at the last axis).
+// Reductions keep the reduced axes with extent 1, so that results broadcast back. Negative axes count from the end.
+// After a mistake every call returns an empty Expr and the graph keeps the first message.
 #pragma once
 
 #include <initializer_list>
@@ -42,11 +42,12 @@ using Axes = std::vector<int>;
 // ---- Leaves ------------------------------------------------------------------------------------------------------
 Expr Input(Graph* g, const std::string& name, const Shape& shape);
 Expr IndexInput(Graph* g, const std::string& name, const Shape& shape);  // int32 numbers
-Expr Constant(Graph* g, double v);                                         // a scalar
-Expr Data(Graph* g, const Shape& shape, std::vector<double> values);       // row-major
+Expr Constant(Graph* g, double v);                                       // a scalar
+Expr Data(Graph* g, const Shape& shape, std::vector<double> values);     // row-major
 Expr Iota(Graph* g, const Shape& shape);  // 0, 1, 2, ... along the last axis, the same in every row
 Expr Read(Graph* g, const VariableRef& v);
-// Uniform numbers in [0,1), shape[0] rows, row i a function of (key, slot, ids[i]) alone. key: index [4]; ids: index [n].
+// Uniform numbers in [0,1), shape[0] rows, row i a function of (key, slot, ids[i]) alone. key: index [4]; ids: index
+// [n].
 Expr Random(Expr key, Expr ids, int slot, const Shape& shape);
 
 // ---- Pointwise ---------------------------------------------------------------------------------------------------
@@ -125,7 +126,7 @@ struct Normalized {
   Expr y, mean, variance;  // mean and biased variance of the batch, [c]
 };
 Normalized BatchNorm(Expr x, Expr gamma, Expr beta, double eps);  // x [n,c] or [n,c,h,w]
-Expr Gather(Expr table, Expr indices);                           // rows
+Expr Gather(Expr table, Expr indices);                            // rows
 Expr ScatterAdd(Expr rows, Expr indices, int64_t table_rows);
 Expr Rank(Expr x);  // of each element along the last axis: 0 = smallest; ties by position; gradient zero
 Expr StopGradient(Expr x);

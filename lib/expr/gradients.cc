@@ -177,7 +177,8 @@ Grads PointwiseGrad(const Ctx& c) {
   auto list = [](auto... e) { return Grads{AsExpr(e)...}; };
   switch (c.n.op) {
 #define POINTWISE(name, arity, value, ...) \
-  case Op::k##name: return list(__VA_ARGS__);
+  case Op::k##name:                        \
+    return list(__VA_ARGS__);
 #include "lib/graph/pointwise.def"
 #undef POINTWISE
     default: return {};
@@ -201,7 +202,8 @@ Grads Rule(const Ctx& c) {
   }
   switch (c.n.op) {
 #define OP(name, ...) \
-  case Op::k##name: return Grad##name(c);
+  case Op::k##name:   \
+    return Grad##name(c);
 #include "lib/graph/ops.def"
 #undef OP
     default: return {};

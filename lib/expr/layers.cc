@@ -87,8 +87,7 @@ Expr Layers::Conv(const std::string& name, Expr x, int64_t channels, int64_t k, 
   const int64_t in = x.dim(1) / std::max<int64_t>(o.groups, 1);
   const double bound = 1.0 / std::sqrt(static_cast<double>(std::max<int64_t>(in * k * k, 1)));
   const bool he = o.init == ConvOptions::kHeFanOut;
-  const Init init =
-      he ? Init::Normal(std::sqrt(2.0 / static_cast<double>(k * k * channels))) : Init::Uniform(bound);
+  const Init init = he ? Init::Normal(std::sqrt(2.0 / static_cast<double>(k * k * channels))) : Init::Uniform(bound);
   Expr y = Conv2d(x, Param(name + ".weight", {channels, in, k, k}, init), a);
   if (o.bias) {
     Expr b = Param(name + ".bias", {channels}, he ? Init::Constant(0) : Init::Uniform(bound));
@@ -111,8 +110,7 @@ Expr Layers::ConvTranspose(const std::string& name, Expr x, int64_t channels, in
   // PyTorch computes the fan-in of a transposed convolution from the weight's second axis.
   const double bound = 1.0 / std::sqrt(static_cast<double>(std::max<int64_t>(out * k * k, 1)));
   const bool he = o.init == ConvOptions::kHeFanOut;
-  const Init init =
-      he ? Init::Normal(std::sqrt(2.0 / static_cast<double>(k * k * channels))) : Init::Uniform(bound);
+  const Init init = he ? Init::Normal(std::sqrt(2.0 / static_cast<double>(k * k * channels))) : Init::Uniform(bound);
   Expr y = ConvTranspose2d(x, Param(name + ".weight", {x.dim(1), out, k, k}, init), a);
   if (o.bias) {
     Expr b = Param(name + ".bias", {channels}, he ? Init::Constant(0) : Init::Uniform(bound));

@@ -4,9 +4,10 @@
 //   Expr y = Relu(l.BatchNorm("bn1", l.Conv("conv1", x, 16, 3)));
 //   Layers block = l.Scope("layer1.0");           // parameters "layer1.0.conv1.weight", ...
 //
-// The first build creates the variables, later builds find them, so one network can be built into many graphs (training,
-// evaluation, another batch size). Names and defaults are PyTorch's. In training mode batch norm uses batch statistics and
-// assigns its running ones; in evaluation mode it is an affine map that the backend folds into the convolution before it.
+// The first build creates the variables, later builds find them, so one network can be built into many graphs
+// (training, evaluation, another batch size). Names and defaults are PyTorch's. In training mode batch norm uses batch
+// statistics and assigns its running ones; in evaluation mode it is an affine map that the backend folds into the
+// convolution before it.
 #pragma once
 
 #include <functional>
@@ -54,7 +55,7 @@ struct ConvOptions {
 
 struct LinearOptions {
   bool bias = true;
-  double weight_std = 0;   // > 0: N(0, weight_std^2) instead of PyTorch's default
+  double weight_std = 0;  // > 0: N(0, weight_std^2) instead of PyTorch's default
   bool zero_bias = false;
 };
 
@@ -62,7 +63,7 @@ struct LinearOptions {
 using Values = std::map<VariableRef, Expr>;
 
 struct LayersOptions {
-  bool train = false;  // batch norm uses batch statistics and updates the running ones, dropout is on
+  bool train = false;             // batch norm uses batch statistics and updates the running ones, dropout is on
   bool update_statistics = true;  // false: training leaves the running statistics alone
   Values with = {};
   Expr key = {}, ids = {};  // the step's random key and sample ids; needed by dropout in training
@@ -83,7 +84,7 @@ class Layers {
   // "<name>.{weight,bias,running_mean,running_var,num_batches_tracked}". momentum: weight of the new value (PyTorch).
   Expr BatchNorm(const std::string& name, Expr x, double eps = 1e-5, double momentum = 0.1);
   Expr Linear(const std::string& name, Expr x, int64_t out, const LinearOptions& o = {});  // x [n,in]
-  Expr Dropout(Expr x, double p);  // identity outside training
+  Expr Dropout(Expr x, double p);                                                          // identity outside training
   Expr Param(const std::string& name, const Shape& shape, const Init& init);
   // A tensor saved with the network but not trained. Read it with Read(graph(), v), update it with graph()->Assign.
   VariableRef Buffer(const std::string& name, const Shape& shape, const Init& init, bool integer = false);

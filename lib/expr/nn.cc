@@ -6,16 +6,17 @@
 namespace distil {
 namespace {
 
-// x [n,c,h,w] times a constant matrix on each spatial axis: y = H x W', H [oh,h], W [ow,w]. Any resize is such a product.
+// x [n,c,h,w] times a constant matrix on each spatial axis: y = H x W', H [oh,h], W [ow,w]. Any resize is such a
+// product.
 Expr Resample(Expr x, std::vector<double> mh, int64_t oh, std::vector<double> mw, int64_t ow) {
   Graph* g = x.graph();
   if (g == nullptr || !g->ok()) return {};
   const int64_t n = x.dim(0), c = x.dim(1), h = x.dim(2), w = x.dim(3);
   if (ow != w || oh != h) {
-    x = MatMul(Reshape(x, {n * c * h, w}), Data(g, {ow, w}, std::move(mw)), false, true);       // [nch, ow]
-    x = Transpose(Reshape(x, {n, c, h, ow}));                                                   // [n,c,ow,h]
-    x = MatMul(Reshape(x, {n * c * ow, h}), Data(g, {oh, h}, std::move(mh)), false, true);      // [nc ow, oh]
-    x = Transpose(Reshape(x, {n, c, ow, oh}));                                                  // [n,c,oh,ow]
+    x = MatMul(Reshape(x, {n * c * h, w}), Data(g, {ow, w}, std::move(mw)), false, true);   // [nch, ow]
+    x = Transpose(Reshape(x, {n, c, h, ow}));                                               // [n,c,ow,h]
+    x = MatMul(Reshape(x, {n * c * ow, h}), Data(g, {oh, h}, std::move(mh)), false, true);  // [nc ow, oh]
+    x = Transpose(Reshape(x, {n, c, ow, oh}));                                              // [n,c,oh,ow]
   }
   return x;
 }

@@ -62,7 +62,8 @@ class Folder {
     for (int i = 0; i < 2; ++i) {
       const Node* conv = ConvBehind(node.in[i]);
       const ValueId s = node.in[1 - i];
-      if (!conv || !PerChannel(s, g_.value(node.in[i]).shape) || !fixed_[s] || !fixed_new_.count(conv->out[0])) continue;
+      if (!conv || !PerChannel(s, g_.value(node.in[i]).shape) || !fixed_[s] || !fixed_new_.count(conv->out[0]))
+        continue;
       const ConvAttrs a = ConvAttrs::Unpack(conv->ints);
       if (a.bias || a.residual) continue;
       const std::vector<ValueId> in = conv->in;

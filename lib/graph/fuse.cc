@@ -37,7 +37,7 @@ class Fuser {
 
  private:
   struct Group {
-    int position;                // in live_: where it runs
+    int position;  // in live_: where it runs
     Shape space;
     std::vector<ValueId> sinks;  // values it computes, in order
     std::set<ValueId> leaves;    // values it reads
@@ -70,8 +70,10 @@ class Fuser {
     if (Costly(producer(v).op)) ++*costly;
     for (ValueId in : producer(v).in) {
       if (IsScalarConstant(in)) continue;
-      if (kept_[in]) leaves->insert(in);
-      else Leaves(in, leaves, inside, costly);
+      if (kept_[in])
+        leaves->insert(in);
+      else
+        Leaves(in, leaves, inside, costly);
     }
   }
 
@@ -152,8 +154,10 @@ class Fuser {
         // A reduction's result is complete only after the pass; other results can be used within it.
         if (own && Reduces(producer(l).op)) ready = false;
         if (!own && ready_[l] >= group.position) ready = false;
-        if (own || group.leaves.count(l)) shares = shares || shape(l) == group.space;
-        else ++extra;
+        if (own || group.leaves.count(l))
+          shares = shares || shape(l) == group.space;
+        else
+          ++extra;
       }
       if (!ready || !shares || group.leaves.size() + extra > kMaxInputs) continue;
       // A full-size result that nobody needs for long would occupy memory: only follow a group that is near.
@@ -195,9 +199,7 @@ class Fuser {
       Describe(node.out[i], to);
     }
   }
-  void Describe(ValueId v, Graph* to) {
-    to->mutable_value(map_[v]).low = g_.value(v).low;
-  }
+  void Describe(ValueId v, Graph* to) { to->mutable_value(map_[v]).low = g_.value(v).low; }
 
   void EmitGroup(const Group& group, Graph* to) {
     auto body = std::make_shared<FusedBody>();
@@ -234,7 +236,10 @@ class Fuser {
     for (ValueId v : group.sinks) {
       const Op op = producer(v).op;
       const int32_t i = visit(visit, v);
-      body->outs.push_back({i, op == Op::kSum ? FusedBody::kSum : op == Op::kMaxReduce ? FusedBody::kMax : FusedBody::kStore,
+      body->outs.push_back({i,
+                            op == Op::kSum         ? FusedBody::kSum
+                            : op == Op::kMaxReduce ? FusedBody::kMax
+                                                   : FusedBody::kStore,
                             shape(v)});
     }
     node.fused = std::move(body);

@@ -49,8 +49,8 @@ size_t DTypeSize(DType t) {
 }
 
 std::vector<int64_t> ConvAttrs::Pack() const {
-  return {stride[0], stride[1], pad[0],  pad[1], dilation[0], dilation[1], groups,
-          size[0],   size[1],   bias,    residual, relu,      algorithm};
+  return {stride[0], stride[1], pad[0], pad[1],   dilation[0], dilation[1], groups,
+          size[0],   size[1],   bias,   residual, relu,        algorithm};
 }
 ConvAttrs ConvAttrs::Unpack(const std::vector<int64_t>& v) {
   ConvAttrs a;
@@ -62,8 +62,8 @@ ConvAttrs ConvAttrs::Unpack(const std::vector<int64_t>& v) {
 }
 
 std::vector<int64_t> PoolAttrs::Pack() const {
-  return {kernel[0], kernel[1], stride[0], stride[1], pad[0], pad[1], ceil_mode, count_include_pad, adaptive,
-          size[0],   size[1],   out[0],    out[1]};
+  return {kernel[0],         kernel[1], stride[0], stride[1], pad[0], pad[1], ceil_mode,
+          count_include_pad, adaptive,  size[0],   size[1],   out[0], out[1]};
 }
 PoolAttrs PoolAttrs::Unpack(const std::vector<int64_t>& v) {
   PoolAttrs a;
@@ -128,7 +128,8 @@ NodeId Graph::Add(Node node) {
   const bool moves = node.op == Op::kReshape || node.op == Op::kTranspose || node.op == Op::kSlice ||
                      node.op == Op::kConcat || node.op == Op::kBroadcast || node.op == Op::kStopGradient ||
                      node.op == Op::kReorder || node.op == Op::kGather;
-  const bool index = moves ? values_[node.in[0]].index : node.op == Op::kInput && !node.ints.empty() && node.ints.back();
+  const bool index =
+      moves ? values_[node.in[0]].index : node.op == Op::kInput && !node.ints.empty() && node.ints.back();
   node.out.clear();
   for (uint32_t i = 0; i < inferred.shapes.size(); ++i) {
     Value v;

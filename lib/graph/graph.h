@@ -1,8 +1,8 @@
 // Graph: a static computation as a list of nodes over values, in an order in which it can be executed.
 //
-// A node has an op (ops.def, pointwise.def), inputs, attributes and outputs. Adding a node infers its shapes, and returns
-// the existing node when an equal one is there (common subexpressions). The first mistake sticks: it is kept with op,
-// shapes and reason, every later Add returns nothing, and whoever compiles the graph gets the message.
+// A node has an op (ops.def, pointwise.def), inputs, attributes and outputs. Adding a node infers its shapes, and
+// returns the existing node when an equal one is there (common subexpressions). The first mistake sticks: it is kept
+// with op, shapes and reason, every later Add returns nothing, and whoever compiles the graph gets the message.
 #pragma once
 
 #include <cstddef>
@@ -89,15 +89,15 @@ enum class Layout : uint8_t {
   kPlain,
   kBlocked16,  // [n, c/16, h, w, 16], c a multiple of 16
   kNhwc,
-  kOpaque,     // only the backend's primitives can read it; `opaque` names it in Graph::opaque()
+  kOpaque,  // only the backend's primitives can read it; `opaque` names it in Graph::opaque()
 };
 
 struct Value {
   Shape shape;
   NodeId node = 0;
-  uint32_t output = 0;     // which of the node's outputs
-  bool index = false;      // int32 numbers (labels, sample ids); real otherwise
-  bool low = false;        // may be kept in bf16 when the program computes in bf16 (network bodies, not losses)
+  uint32_t output = 0;  // which of the node's outputs
+  bool index = false;   // int32 numbers (labels, sample ids); real otherwise
+  bool low = false;     // may be kept in bf16 when the program computes in bf16 (network bodies, not losses)
   DType dtype = DType::kF32;
   Layout layout = Layout::kPlain;
   uint32_t opaque = 0;
@@ -150,10 +150,10 @@ class Graph {
   ValueId Input(const std::string& name, const Shape& shape, bool index = false);
   ValueId Constant(double v, int rank);
   ValueId Data(const Shape& shape, std::vector<double> values);
-  ValueId Read(const VariableRef& v);               // the value at the start of the step
+  ValueId Read(const VariableRef& v);                // the value at the start of the step
   void Assign(const VariableRef& v, ValueId value);  // a later Assign to the same variable replaces this one
-  ValueId Latest(const VariableRef& v);             // the assigned value if there is one, else Read
-  void Output(const std::string& name, ValueId v);  // values the caller can fetch after a run
+  ValueId Latest(const VariableRef& v);              // the assigned value if there is one, else Read
+  void Output(const std::string& name, ValueId v);   // values the caller can fetch after a run
 
   const Node& node(NodeId n) const { return nodes_[n]; }
   const Value& value(ValueId v) const { return values_[v]; }

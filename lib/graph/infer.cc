@@ -28,8 +28,8 @@ Inferred InferPointwise(const Ctx& c) {
     if (s.rank() != out.rank()) return Bad("operands have different ranks");
     for (int d = 0; d < s.rank(); ++d) {
       if (s[d] == out[d] || s[d] == 1) continue;
-      if (out[d] != 1) return Bad("extents " + Str(out[d]) + " and " + Str(s[d]) + " of axis " + Str(d) +
-                                  " do not broadcast");
+      if (out[d] != 1)
+        return Bad("extents " + Str(out[d]) + " and " + Str(s[d]) + " of axis " + Str(d) + " do not broadcast");
       out[d] = s[d];
     }
   }
@@ -262,7 +262,8 @@ Inferred InferBatchNorm(const Ctx& c) {
 
 Inferred InferGather(const Ctx& c) {
   const Shape &t = c.in(0), &i = c.in(1);
-  if (t.rank() < 1 || i.rank() != 1 || !c.g.value(c.n.in[1]).index) return Bad("a table and a list of indices are needed");
+  if (t.rank() < 1 || i.rank() != 1 || !c.g.value(c.n.in[1]).index)
+    return Bad("a table and a list of indices are needed");
   Shape s = t;
   s[0] = i[0];
   return One(s);
@@ -300,7 +301,8 @@ Inferred InferShapes(const Graph& g, const Node& n, const Shape& variable) {
 #undef POINTWISE
     return InferPointwise(c);
 #define OP(name, ...) \
-  case Op::k##name: return Infer##name(c);
+  case Op::k##name:   \
+    return Infer##name(c);
 #include "lib/graph/ops.def"
 #undef OP
   }

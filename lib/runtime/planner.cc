@@ -88,8 +88,7 @@ class Planner {
       out.layout = g_.value(v).layout;
       return g_.node(id).out[0];
     };
-    for (auto& [name, v] : g_.outputs())
-      outputs_.push_back(borrowed(v) ? copy(v) : v);
+    for (auto& [name, v] : g_.outputs()) outputs_.push_back(borrowed(v) ? copy(v) : v);
     for (auto& [var, v] : g_.assigns()) next_.push_back(borrowed(v) ? copy(v) : v);
     // The copies count as live.
     for (size_t i = 0; i < outputs_.size(); ++i)
@@ -244,8 +243,8 @@ class Planner {
           for (size_t i = 0; i < writer.in.size() && in_place; ++i) {
             const Place& p = plan_.places[Root(writer.in[i])];
             if (p.kind != Place::kVariable || p.variable != var.get()) continue;
-            in_place = plan_.every[write].kernel->MayAlias(static_cast<int>(i),
-                                                           static_cast<int>(g_.value(root).output));
+            in_place =
+                plan_.every[write].kernel->MayAlias(static_cast<int>(i), static_cast<int>(g_.value(root).output));
           }
         }
       }

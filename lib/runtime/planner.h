@@ -1,8 +1,8 @@
 // The planner: which memory every value of an optimised graph gets, and in which order its kernels run.
 //
-// Values that only rename memory (Reshape) share it. A kernel's output takes over an input's memory where the kernel allows
-// and nobody needs the input any more; a variable's next value is computed straight into the variable when all readers of
-// the old value come before. What is left is packed into one arena by size and lifetime.
+// Values that only rename memory (Reshape) share it. A kernel's output takes over an input's memory where the kernel
+// allows and nobody needs the input any more; a variable's next value is computed straight into the variable when all
+// readers of the old value come before. What is left is packed into one arena by size and lifetime.
 #pragma once
 
 #include <memory>
@@ -15,7 +15,7 @@ namespace distil {
 
 struct Place {
   enum Kind : uint8_t { kNone, kArena, kConstant, kIo, kVariable } kind = kNone;
-  size_t offset = 0;         // into the arena, the constants or the inputs and outputs
+  size_t offset = 0;  // into the arena, the constants or the inputs and outputs
   const Variable* variable = nullptr;
 };
 
@@ -23,7 +23,7 @@ struct PlannedLaunch {
   std::unique_ptr<Kernel> kernel;
   NodeId node;
   std::vector<Place> in, out;
-  size_t workspace = 0;         // offset into the arena
+  size_t workspace = 0;  // offset into the arena
 };
 
 struct PlannedCopy {  // a variable's next value, where it could not be computed in place
@@ -33,9 +33,9 @@ struct PlannedCopy {  // a variable's next value, where it could not be computed
 };
 
 struct MemoryPlan {
-  std::vector<PlannedLaunch> once;   // computes the constants
-  std::vector<PlannedLaunch> every;  // one step
-  std::vector<PlannedCopy> copies;   // after the step
+  std::vector<PlannedLaunch> once;     // computes the constants
+  std::vector<PlannedLaunch> every;    // one step
+  std::vector<PlannedCopy> copies;     // after the step
   std::vector<VariableRef> read_once;  // variables that the constants depend on
   std::vector<VariableRef> variables;  // all that the program touches
   std::vector<Place> places;           // by value
@@ -43,7 +43,8 @@ struct MemoryPlan {
   size_t arena = 0, constants = 0, io = 0;
 };
 
-// `g` must have been optimised by `backend`. Adds copy nodes to `g` where outputs or assigned values need their own memory.
+// `g` must have been optimised by `backend`. Adds copy nodes to `g` where outputs or assigned values need their own
+// memory.
 Status PlanMemory(Backend* backend, Graph* g, MemoryPlan* plan);
 
 }  // namespace distil

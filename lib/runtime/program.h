@@ -1,7 +1,7 @@
 // Program: a graph compiled for a backend. All memory is planned and taken at compile time; Run allocates nothing.
 //
-// Nodes that depend on nothing but constants and on variables that this program does not assign (a frozen teacher's folded
-// and reordered weights) are computed once, and again only after such a variable has changed.
+// Nodes that depend on nothing but constants and on variables that this program does not assign (a frozen teacher's
+// folded and reordered weights) are computed once, and again only after such a variable has changed.
 #pragma once
 
 #include <memory>
@@ -26,8 +26,7 @@ struct MemoryInfo {
 class Program {
  public:
   // `backend` must outlive the program. Variables are shared with whoever else holds them.
-  static Status Compile(Backend* backend, const Graph& g, const CompileOptions& options,
-                        std::unique_ptr<Program>* out);
+  static Status Compile(Backend* backend, const Graph& g, const CompileOptions& options, std::unique_ptr<Program>* out);
   // What Compile would plan, without taking the memory.
   static Status Plan(Backend* backend, const Graph& g, const CompileOptions& options, MemoryInfo* out);
   ~Program();
@@ -47,8 +46,8 @@ class Program {
   void* InputData(const std::string& name);
 
   MemoryInfo memory() const;
-  size_t launches() const;                    // per run
-  std::vector<std::string> Listing() const;   // one line per launch, for debugging and benches
+  size_t launches() const;                   // per run
+  std::vector<std::string> Listing() const;  // one line per launch, for debugging and benches
 
  private:
   Program();

@@ -1,6 +1,5 @@
 #include "lib/backend/onednn/layout.h"
 
-
 namespace distil::onednn {
 namespace {
 
@@ -32,10 +31,14 @@ class Assigner {
     map_.assign(from_.value_count(), kNoValue);
     for (NodeId n : LiveNodes(from_)) {
       const Node& node = from_.node(n);
-      if (IsConv(node.op)) DISTIL_RETURN_IF_ERROR(Conv(node));
-      else if (node.op == Op::kFused) Fused(node);
-      else if (IsPool(node.op)) Pool(node);
-      else Plain(node);
+      if (IsConv(node.op))
+        DISTIL_RETURN_IF_ERROR(Conv(node));
+      else if (node.op == Op::kFused)
+        Fused(node);
+      else if (IsPool(node.op))
+        Pool(node);
+      else
+        Plain(node);
       if (!to_.ok()) break;
     }
     for (auto& [name, v] : from_.outputs()) to_.Output(name, Want(v, Layout::kPlain, DType::kF32));
@@ -52,7 +55,8 @@ class Assigner {
     const Value& value = to_.value(have);
     if (value.index) return have;
     if (layout != Layout::kOpaque && !Spatial(value.shape) && value.layout != Layout::kOpaque) layout = Layout::kPlain;
-    if (value.layout == layout && value.dtype == dtype && (layout != Layout::kOpaque || value.opaque == opaque)) return have;
+    if (value.layout == layout && value.dtype == dtype && (layout != Layout::kOpaque || value.opaque == opaque))
+      return have;
     Node n;
     n.op = Op::kReorder;
     n.in = {have};
@@ -136,7 +140,8 @@ class Assigner {
     for (size_t i = 0; i < node.in.size(); ++i) {
       n.in[i] = Natural(node.in[i]);
       const Value& v = to_.value(n.in[i]);
-      if (v.shape == node.fused->space && Spatial(v.shape) && v.layout != Layout::kPlain && prefer != Layout::kBlocked16)
+      if (v.shape == node.fused->space && Spatial(v.shape) && v.layout != Layout::kPlain &&
+          prefer != Layout::kBlocked16)
         prefer = v.layout;
     }
     const NodeId id = to_.Add(std::move(n));
@@ -144,7 +149,8 @@ class Assigner {
     for (size_t o = 0; o < node.out.size(); ++o) {
       const bool store = node.fused->outs[o].reduce == FusedBody::kStore;
       const bool low = store && Low(node.out[o]) && Spatial(node.fused->space);
-      map_[node.out[o]] = Describe(to_.node(id).out[o], store ? prefer : Layout::kPlain, low ? DType::kBF16 : DType::kF32);
+      map_[node.out[o]] =
+          Describe(to_.node(id).out[o], store ? prefer : Layout::kPlain, low ? DType::kBF16 : DType::kF32);
     }
   }
 

@@ -180,8 +180,8 @@ class Loop : public Kernel {
   }
 
   size_t PartBytes() const {
-    const size_t bytes = static_cast<size_t>(registers_) * kTile * sizeof(float) +
-                         static_cast<size_t>(acc_total_) * sizeof(double);
+    const size_t bytes =
+        static_cast<size_t>(registers_) * kTile * sizeof(float) + static_cast<size_t>(acc_total_) * sizeof(double);
     return (bytes + 63) / 64 * 64;
   }
   float* Register(const KernelArgs& args, int part) const {
@@ -269,21 +269,28 @@ class Loop : public Kernel {
       switch (type) {
         case DType::kF32: {
           const float* p = static_cast<const float*>(address) + row * sr;
-          if (sc == 1) ops_.copy(p, to, run);
-          else if (sc == 0) std::fill_n(to, run, *p);
-          else for (int64_t c = 0; c < run; ++c) to[c] = p[c * sc];
+          if (sc == 1)
+            ops_.copy(p, to, run);
+          else if (sc == 0)
+            std::fill_n(to, run, *p);
+          else
+            for (int64_t c = 0; c < run; ++c) to[c] = p[c * sc];
           break;
         }
         case DType::kBF16: {
           const uint16_t* p = static_cast<const uint16_t*>(address) + row * sr;
-          if (sc == 1 || contiguous) ops_.load_bf16(p, to, run);
-          else for (int64_t c = 0; c < run; ++c) ops_.load_bf16(p + c * sc, to + c, 1);
+          if (sc == 1 || contiguous)
+            ops_.load_bf16(p, to, run);
+          else
+            for (int64_t c = 0; c < run; ++c) ops_.load_bf16(p + c * sc, to + c, 1);
           break;
         }
         case DType::kI32: {
           const int32_t* p = static_cast<const int32_t*>(address) + row * sr;
-          if (sc == 1 || contiguous) ops_.load_i32(p, to, run);
-          else for (int64_t c = 0; c < run; ++c) to[c] = static_cast<float>(p[c * sc]);
+          if (sc == 1 || contiguous)
+            ops_.load_i32(p, to, run);
+          else
+            for (int64_t c = 0; c < run; ++c) to[c] = static_cast<float>(p[c * sc]);
           break;
         }
         case DType::kF64: break;  // not on this backend
@@ -304,21 +311,26 @@ class Loop : public Kernel {
       const float* from = tile + row * cols;
       if (out_type_[o] == DType::kBF16) {
         uint16_t* p = static_cast<uint16_t*>(base) + offset + row * sr;
-        if (sc == 1 || contiguous) ops_.store_bf16(from, p, run);
-        else for (int64_t c = 0; c < run; ++c) ops_.store_bf16(from + c, p + c * sc, 1);
+        if (sc == 1 || contiguous)
+          ops_.store_bf16(from, p, run);
+        else
+          for (int64_t c = 0; c < run; ++c) ops_.store_bf16(from + c, p + c * sc, 1);
       } else if (out_type_[o] == DType::kI32) {
         int32_t* p = static_cast<int32_t*>(base) + offset + row * sr;
         for (int64_t c = 0; c < run; ++c) p[c * (contiguous ? 1 : sc)] = static_cast<int32_t>(from[c]);
       } else {
         float* p = static_cast<float*>(base) + offset + row * sr;
-        if (sc == 1 || contiguous) std::memmove(p, from, static_cast<size_t>(run) * sizeof(float));
-        else for (int64_t c = 0; c < run; ++c) p[c * sc] = from[c];
+        if (sc == 1 || contiguous)
+          std::memmove(p, from, static_cast<size_t>(run) * sizeof(float));
+        else
+          for (int64_t c = 0; c < run; ++c) p[c * sc] = from[c];
       }
     }
   }
 
   // Accumulators lie like the (row-major) result: a stride of 0 means that the dimension is reduced.
-  void Reduce(const float* tile, FusedBody::Reduce kind, double* acc, const Strides& s, int64_t rows, int64_t cols) const {
+  void Reduce(const float* tile, FusedBody::Reduce kind, double* acc, const Strides& s, int64_t rows,
+              int64_t cols) const {
     const int64_t sr = rows > 1 ? s.s[dims_ - 2] : 0, sc = s.s[dims_ - 1];
     const bool sum = kind == FusedBody::kSum;
     if (sr == 0 && sc == 1) {
@@ -332,8 +344,10 @@ class Loop : public Kernel {
         for (int64_t c = 0; c < cols; ++c) {
           double& a = acc[r * sr + c * sc];
           const double v = static_cast<double>(tile[r * cols + c]);
-          if (sum) a += v;
-          else if (!(v <= a)) a = v;
+          if (sum)
+            a += v;
+          else if (!(v <= a))
+            a = v;
         }
       }
     }
@@ -347,12 +361,16 @@ class Loop : public Kernel {
         double v = Accumulators(args, 0)[acc_offset_[o] + i];
         for (int p = 1; p < parts_; ++p) {
           const double w = Accumulators(args, p)[acc_offset_[o] + i];
-          if (outs_[o].reduce == FusedBody::kSum) v += w;
-          else if (!(w <= v)) v = w;
+          if (outs_[o].reduce == FusedBody::kSum)
+            v += w;
+          else if (!(w <= v))
+            v = w;
         }
         const auto f = static_cast<float>(v);
-        if (out_type_[o] == DType::kBF16) ops_.store_bf16(&f, static_cast<uint16_t*>(args.out[o]) + i, 1);
-        else static_cast<float*>(args.out[o])[i] = f;
+        if (out_type_[o] == DType::kBF16)
+          ops_.store_bf16(&f, static_cast<uint16_t*>(args.out[o]) + i, 1);
+        else
+          static_cast<float*>(args.out[o])[i] = f;
       }
     }
   }
@@ -382,7 +400,8 @@ std::unique_ptr<Kernel> MakeLoop(const FusedBody& body, const std::vector<LoopOp
   return std::make_unique<Loop>(body, in, out, threads);
 }
 
-std::unique_ptr<Kernel> MakeStridedCopy(const Shape& space, const LoopOperand& in, const LoopOperand& out, int threads) {
+std::unique_ptr<Kernel> MakeStridedCopy(const Shape& space, const LoopOperand& in, const LoopOperand& out,
+                                        int threads) {
   FusedBody body;
   body.space = space;
   body.code.push_back({FusedBody::kLoad, Op::kInput, {0, 0, 0}, 0});

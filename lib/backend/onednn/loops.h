@@ -1,8 +1,8 @@
 // The loop engine: runs a FusedBody over strided operands, tile by tile.
 //
-// A tile is at most 1024 points of the two innermost dimensions. Its operands are loaded (or used in place when they are
-// contiguous f32), each instruction is one vectorised loop over the tile, and results are stored or reduced. Everything
-// between memory and memory stays in the first-level cache.
+// A tile is at most 1024 points of the two innermost dimensions. Its operands are loaded (or used in place when they
+// are contiguous f32), each instruction is one vectorised loop over the tile, and results are stored or reduced.
+// Everything between memory and memory stays in the first-level cache.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,8 @@ struct LoopOperand {
   Shape shape;  // broadcasts to the space; its rank is the space's
   Layout layout = Layout::kPlain;
   DType dtype = DType::kF32;
-  // For copies between parts of tensors: explicit strides (in elements, by logical axis) and offset instead of `layout`.
+  // For copies between parts of tensors: explicit strides (in elements, by logical axis) and offset instead of
+  // `layout`.
   std::vector<int64_t> strides;
   int64_t offset = 0;
 };

@@ -1,5 +1,5 @@
-// The CPU backend: convolutions and matmuls by oneDNN, pointwise chains and reductions by the loop engine, pooling by loops of
-// its own, and the rare rest by the reference kernels.
+// The CPU backend: convolutions and matmuls by oneDNN, pointwise chains and reductions by the loop engine, pooling by
+// loops of its own, and the rare rest by the reference kernels.
 #include <omp.h>
 
 #include <cstring>

@@ -49,9 +49,16 @@ std::vector<Window> Windows(const PoolAttrs& a, int axis, int64_t in, int64_t ou
 class Pool : public Kernel {
  public:
   Pool(Op op, const PoolAttrs& a, const Image& x, const Image& v, const Image& y, int threads)
-      : op_(op), x_(x), v_(v), y_(y), rows_(Windows(a, 0, x.h, y.h)), cols_(Windows(a, 1, x.w, y.w)), threads_(threads) {}
+      : op_(op),
+        x_(x),
+        v_(v),
+        y_(y),
+        rows_(Windows(a, 0, x.h, y.h)),
+        cols_(Windows(a, 1, x.w, y.w)),
+        threads_(threads) {}
 
-  // x: the large side; y: the small side. MaxPool (x, v) -> y; MaxPoolScatter (x, y) -> v; AvgPool x -> y; its grad y -> x.
+  // x: the large side; y: the small side. MaxPool (x, v) -> y; MaxPoolScatter (x, y) -> v; AvgPool x -> y; its grad y
+  // -> x.
   void Run(const KernelArgs& args) override {
     const int64_t planes = x_.n * x_.blocks;
     const bool parallel = planes * x_.h * x_.w * x_.lanes > 20000;
@@ -134,7 +141,8 @@ class Pool : public Kernel {
   }
 
   static void Clear(float* p, const Image& m) {
-    std::memset(p, 0, static_cast<size_t>(m.h * m.w * m.lanes) * sizeof(float));  // a plane is contiguous in every layout
+    std::memset(p, 0,
+                static_cast<size_t>(m.h * m.w * m.lanes) * sizeof(float));  // a plane is contiguous in every layout
   }
 
   Op op_;

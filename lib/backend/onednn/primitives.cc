@@ -50,7 +50,8 @@ class PrimitiveKernel : public Kernel {
   int PreferAlias(int) const override { return residual_; }
 
   void Run(const KernelArgs& args) override {
-    if (residual_ >= 0 && args.in[residual_] != args.out[0]) std::memcpy(args.out[0], args.in[residual_], residual_bytes_);
+    if (residual_ >= 0 && args.in[residual_] != args.out[0])
+      std::memcpy(args.out[0], args.in[residual_], residual_bytes_);
     bool changed = args_.empty();
     for (Slot& s : slots_) {
       void* p = s.operand == kScratch ? args.workspace
@@ -120,7 +121,8 @@ ConvPrimitive MakeConv(const dnnl::engine& engine, const ConvSpec& s) {
   const memory::desc w(WeightDims(s.w, a.groups), wt, tag::any);
   const memory::desc dw(WeightDims(s.w, a.groups), type::f32, tag::any);
   const memory::desc bias = a.bias ? memory::desc({s.w[0]}, type::f32, tag::x) : memory::desc();
-  const auto prop = s.kind == ConvKind::kForward ? dnnl::prop_kind::forward_inference : dnnl::prop_kind::forward_training;
+  const auto prop =
+      s.kind == ConvKind::kForward ? dnnl::prop_kind::forward_inference : dnnl::prop_kind::forward_training;
   const dnnl::primitive_attr attr = Attributes(s);
   // A gradient's primitive needs a forward one as a hint; a weight in any layout serves.
 #if DNNL_VERSION_MAJOR >= 3

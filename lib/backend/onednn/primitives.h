@@ -1,5 +1,5 @@
-// The oneDNN primitives that distil uses, as kernels. primitives.cc is the only file that includes oneDNN's headers, and the
-// only one that knows the difference between its 2.x and 3.x interfaces.
+// The oneDNN primitives that distil uses, as kernels. primitives.cc is the only file that includes oneDNN's headers,
+// and the only one that knows the difference between its 2.x and 3.x interfaces.
 #pragma once
 
 #include <memory>
@@ -10,7 +10,8 @@
 
 namespace distil::onednn {
 
-// One of the three convolutions. The shapes are those of the forward one: x [n,c,h,w], w [o,c/groups,kh,kw], y [n,o,h',w'].
+// One of the three convolutions. The shapes are those of the forward one: x [n,c,h,w], w [o,c/groups,kh,kw], y
+// [n,o,h',w'].
 enum class ConvKind { kForward, kInput, kWeight };
 struct ConvSpec {
   ConvKind kind;

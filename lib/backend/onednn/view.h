@@ -1,5 +1,5 @@
-// View: how a value's logical elements lie in memory. Any layout this backend uses is a strided view once channels are split
-// into blocks of 16, so one engine runs over all of them.
+// View: how a value's logical elements lie in memory. Any layout this backend uses is a strided view once channels are
+// split into blocks of 16, so one engine runs over all of them.
 #pragma once
 
 #include <array>
