@@ -4,9 +4,12 @@
 //   L_AT = sum over stages of mean over [n,hw] of (q_s - q_t)^2                      form=code
 //   L_AT = 1/2 sum over stages of mean over [n] of || q_s - q_t ||_2                 form=paper
 //
-// The form of the authors' code is the default, as everywhere in the literature; its mean over pixels is why
-// the weight is as large as 1000 (RepDistiller; p = 2). Where two maps differ in size, the larger is averaged
-// to the smaller first, as in RepDistiller.
+// The form of the authors' code is the default, as everywhere in the literature; its mean over pixels is why the weight
+// is as large as 1000 (RepDistiller; p = 2). Where two maps differ in size, the larger is averaged to the smaller
+// first, as in RepDistiller. Networks with different numbers of stages are refused unless pairs=common, which is what
+// RepDistiller does without a word.
+#include <algorithm>
+
 #include "losses/common.h"
 #include "losses/method.h"
 

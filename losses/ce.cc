@@ -2,8 +2,8 @@
 //
 //   L_CE = -1/n sum_b sum_k q_bk log softmax(z_b)_k,   q_b = (1 - eps) onehot(y_b) + eps / K       z: [n,K]
 //
-// Label smoothing: Szegedy et al., "Rethinking the Inception Architecture for Computer Vision", CVPR 2016, in
-// PyTorch's definition, which spreads eps over all K classes, the right one included.
+// Label smoothing: Szegedy et al., "Rethinking the Inception Architecture for Computer Vision", CVPR 2016, in PyTorch's
+// definition, which spreads eps over all K classes, the right one included.
 #include "losses/common.h"
 #include "losses/method.h"
 

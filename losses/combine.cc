@@ -1,7 +1,6 @@
 #include "losses/combine.h"
 
 #include <algorithm>
-#include <set>
 
 #include "lib/base/text.h"
 
@@ -15,84 +14,101 @@ struct Term {
   MethodOptions options;
 };
 
-// "kd+at" as methods. Cross-entropy may be written, but it is always there: it comes first.
-Status ParseExpression(const std::string& expression, std::vector<Term>* terms) {
-  terms->push_back({FindMethod("ce"), {}});
-  std::vector<std::string> said;
-  for (std::string_view part : Split(expression, '+')) {
-    const std::string name(part);
-    const Method* m = FindMethod(name);
-    if (m == nullptr) {
-      std::vector<std::string> names;
-      for (const Method* known : AllMethods()) names.push_back(known->name);
-      return InvalidArgument(NoSuch("method", name, names));
-    }
-    if (std::find(said.begin(), said.end(), name) != said.end())
-      return InvalidArgument("method '" + expression + "': " + name + " is there twice");
-    said.push_back(name);
-    if (name != "ce") terms->push_back({m, {}});
-  }
-  for (const Term& t : *terms) {
-    if (t.method->phases && said.size() > 1)
-      return InvalidArgument("method '" + expression + "': " + t.method->name +
-                             " trains in phases of its own and cannot be summed with others");
-  }
-  return {};
+const Method* Find(std::span<const Method* const> methods, std::string_view name) {
+  for (const Method* m : methods)
+    if (m->name == name) return m;
+  return nullptr;
 }
 
-Status UnknownOption(const std::string& expression, const std::string& key, const std::vector<Term>& terms,
-                     const Texts& names, std::span<const std::string> foreign) {
-  const std::string owner = key.substr(0, key.find('.'));
-  bool owner_is_here = false;
-  std::vector<std::string> meant;
-  for (const Term& t : terms) {
-    owner_is_here |= owner == t.method->name;
-    for (const OptionSpec& o : t.method->options)
-      if (key == o.name && &t != &terms[0]) meant.push_back(t.method->name + ("." + key));
-  }
-  if (!meant.empty())
-    return InvalidArgument("option " + key + ": in '" + expression + "' it is called " + Join(meant, " or "));
-  if (owner != key && !owner_is_here && FindMethod(owner))
-    return InvalidArgument("option " + key + ": method '" + expression + "' does not contain " + owner);
-  std::vector<std::string> candidates(foreign.begin(), foreign.end());
-  for (const auto& [name, target] : names) candidates.push_back(name);
-  return InvalidArgument(NoSuch("option", key, candidates));
-}
+class Parser {
+ public:
+  Parser(const std::string& expression, std::span<const std::string> foreign, std::span<const Method* const> methods)
+      : expression_(expression), foreign_(foreign), methods_(methods) {}
 
-// Gives every option of every term its value.
-Status ReadOptions(const std::string& expression, const Texts& options, std::span<const std::string> foreign,
-                   std::vector<Term>* terms, Texts* full) {
-  std::map<std::string, const OptionSpec*> specs;  // by full name
-  std::map<std::string, std::string> names = {{"ce", "ce.weight"}, {"smoothing", "ce.smoothing"}};
-  const bool single = terms->size() <= 2;
-  for (const Term& t : *terms) {
-    for (const OptionSpec& o : t.method->options) {
-      const std::string name = t.method->name + std::string(".") + o.name;
-      specs[name] = &o;
-      (*full)[name] = o.fallback;
-      names[name] = name;
-      if (single && &t == &terms->back()) names.emplace(o.name, name);
+  // "kd+at" as methods. Cross-entropy may be written, but it is always there: it comes first.
+  Status Methods() {
+    terms_ = {{Find(methods_, "ce"), {}}};
+    std::vector<std::string> said;
+    for (std::string_view part : Split(expression_, '+')) {
+      const std::string name(part);
+      const Method* m = Find(methods_, name);
+      if (m == nullptr) {
+        std::vector<std::string> names;
+        for (const Method* known : methods_) names.push_back(known->name);
+        return InvalidArgument(NoSuch("method", name, names));
+      }
+      if (std::find(said.begin(), said.end(), name) != said.end())
+        return InvalidArgument("method '" + expression_ + "': " + name + " is there twice");
+      said.push_back(name);
+      if (name != "ce") terms_.push_back({m, {}});
     }
+    for (const Term& t : terms_) {
+      if (t.method->phases && said.size() > 1)
+        return InvalidArgument("method '" + expression_ + "': " + t.method->name +
+                               " trains in phases of its own and cannot be summed with others");
+    }
+    return {};
   }
-  const std::set<std::string> skip(foreign.begin(), foreign.end());
-  Texts given;  // full name -> the key that was used for it
-  for (const auto& [key, value] : options) {
-    if (skip.count(key)) continue;
-    auto it = names.find(key);
-    if (it == names.end()) return UnknownOption(expression, key, *terms, names, foreign);
-    const std::string& name = it->second;
-    if (auto [other, fresh] = given.emplace(name, key); !fresh)
-      return InvalidArgument("options " + other->second + " and " + key + " are the same; give one of them");
-    DISTIL_RETURN_IF_ERROR(CheckOption(*specs[name], key, value));
-    (*full)[name] = value;
+
+  // Gives every option of every term its value; `full` gets them all under their full names.
+  Status Options(const Texts& options, Texts* full) {
+    std::map<std::string, const OptionSpec*> specs;  // by full name
+    names_ = {{"ce", "ce.weight"}, {"smoothing", "ce.smoothing"}};
+    for (const Term& t : terms_) {
+      for (const OptionSpec& o : t.method->options) {
+        const std::string name = t.method->name + std::string(".") + o.name;
+        specs[name] = &o;
+        (*full)[name] = o.fallback;
+        names_[name] = name;
+        if (terms_.size() <= 2 && &t == &terms_.back()) names_.emplace(o.name, name);
+      }
+    }
+    Texts given;  // full name -> the key that was used for it
+    for (const auto& [key, value] : options) {
+      if (std::find(foreign_.begin(), foreign_.end(), key) != foreign_.end()) continue;
+      auto it = names_.find(key);
+      if (it == names_.end()) return Unknown(key);
+      const std::string& name = it->second;
+      if (auto [other, fresh] = given.emplace(name, key); !fresh)
+        return InvalidArgument("options " + other->second + " and " + key + " are the same; give one of them");
+      DISTIL_RETURN_IF_ERROR(CheckOption(*specs[name], key, value));
+      (*full)[name] = value;
+    }
+    for (Term& t : terms_) {
+      for (const OptionSpec& o : t.method->options)
+        t.options.values[o.name] = (*full)[t.method->name + std::string(".") + o.name];
+      for (const char* name : {"ce.weight", "ce.smoothing"}) t.options.values[name] = (*full)[name];
+    }
+    return {};
   }
-  for (Term& t : *terms) {
-    for (const OptionSpec& o : t.method->options)
-      t.options.values[o.name] = (*full)[t.method->name + std::string(".") + o.name];
-    for (const char* name : {"ce.weight", "ce.smoothing"}) t.options.values[name] = (*full)[name];
+
+  const std::vector<Term>& terms() const { return terms_; }
+
+ private:
+  Status Unknown(const std::string& key) const {
+    const std::string owner = key.substr(0, key.find('.'));
+    bool owner_is_here = false;
+    std::vector<std::string> meant;
+    for (const Term& t : terms_) {
+      owner_is_here |= owner == t.method->name;
+      for (const OptionSpec& o : t.method->options)
+        if (key == o.name && &t != &terms_[0]) meant.push_back(t.method->name + ("." + key));
+    }
+    if (!meant.empty())
+      return InvalidArgument("option " + key + ": in '" + expression_ + "' it is called " + Join(meant, " or "));
+    if (owner != key && !owner_is_here && Find(methods_, owner))
+      return InvalidArgument("option " + key + ": method '" + expression_ + "' does not contain " + owner);
+    std::vector<std::string> candidates(foreign_.begin(), foreign_.end());
+    for (const auto& [name, target] : names_) candidates.push_back(name);
+    return InvalidArgument(NoSuch("option", key, candidates));
   }
-  return {};
-}
+
+  std::string expression_;
+  std::span<const std::string> foreign_;
+  std::span<const Method* const> methods_;
+  std::vector<Term> terms_;
+  Texts names_;  // every name that an option may be given under -> its full name
+};
 
 // One step of the main phase: the student and what it minimises.
 void Step(StepBuilder& b, const std::vector<Term>& terms, bool teacher) {
@@ -126,12 +142,13 @@ void Step(StepBuilder& b, const std::vector<Term>& terms, bool teacher) {
 }  // namespace
 
 Status MakeRecipe(const std::string& expression, const std::map<std::string, std::string>& options, Recipe* out,
-                  std::span<const std::string> foreign) {
-  std::vector<Term> terms;
+                  std::span<const std::string> foreign, std::span<const Method* const> methods) {
+  Parser parser(expression, foreign, methods);
   Recipe r;
   r.expression = expression;
-  DISTIL_RETURN_IF_ERROR(ParseExpression(expression, &terms));
-  DISTIL_RETURN_IF_ERROR(ReadOptions(expression, options, foreign, &terms, &r.options));
+  DISTIL_RETURN_IF_ERROR(parser.Methods());
+  DISTIL_RETURN_IF_ERROR(parser.Options(options, &r.options));
+  const std::vector<Term> terms = parser.terms();
 
   const bool teacher = std::any_of(terms.begin(), terms.end(), [](const Term& t) { return t.method->teacher; });
   r.roles = {"student"};

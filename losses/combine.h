@@ -2,9 +2,8 @@
 //
 //   total = ce.weight * CE(student, labels; ce.smoothing) + sum over methods of weight * term
 //
-// Options are text. `<method>.<option>` always names one, `<option>` alone when the expression is one method;
-// "ce" is short for "ce.weight" and "smoothing" for "ce.smoothing". What is not given has the default of its
-// file.
+// Options are text. `<method>.<option>` always names one, `<option>` alone when the expression is one method; "ce" is
+// short for "ce.weight" and "smoothing" for "ce.smoothing". What is not given has the default of its file.
 #pragma once
 
 #include <map>
@@ -24,10 +23,10 @@ struct Recipe {
   std::map<std::string, std::string> options;  // every option under its full name: goes into run records
 };
 
-// `foreign`: names of options that belong to somebody else. They are skipped here, and offered when a key is
-// misspelt.
+// `foreign`: names of options that belong to somebody else. They are skipped here, and offered when a key is misspelt.
+// `methods`: those that an expression may name.
 Status MakeRecipe(const std::string& expression, const std::map<std::string, std::string>& options, Recipe* out,
-                  std::span<const std::string> foreign = {});
+                  std::span<const std::string> foreign = {}, std::span<const Method* const> methods = AllMethods());
 
 // "ce" and "smoothing", which every expression has.
 std::span<const OptionSpec> CommonOptions();

@@ -1,12 +1,11 @@
 // FitNet: Romero et al., "FitNets: Hints for Thin Deep Nets", ICLR 2015, arXiv 1412.6550.
 //
-//   L_hint = mean over [n,c,h,w] of ( R(f_s) - f_t )^2,   R = ReLU(BN(conv(f_s)))       f: [n,c,h,w], after
-//   stage 2
+//   L_hint = mean over [n,c,h,w] of ( R(f_s) - f_t )^2,   R = ReLU(BN(conv(f_s)))       f: [n,c,h,w], after stage 2
 //
-// R is trained with the student and dropped afterwards; its convolution follows the sizes (Regress in
-// common.h). Defaults: weight 100 and stage 2, RepDistiller's setting. Departures from the paper, all
-// RepDistiller's: hint and task are trained together in one phase instead of hint first; R ends in batch norm
-// and ReLU. For a wide ResNet teacher, whose taps are signed, that leaves a floor.
+// R is trained with the student and dropped afterwards; its convolution follows the sizes (Regress in common.h).
+// Defaults: weight 100 and stage 2, RepDistiller's setting.
+// Departures from the paper, all RepDistiller's: hint and task are trained together in one phase instead of hint first;
+// R ends in batch norm and ReLU. For a wide ResNet teacher, whose taps are signed, that leaves a floor.
 #include "losses/common.h"
 #include "losses/method.h"
 

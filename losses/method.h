@@ -1,12 +1,11 @@
 // Method: a distillation method as a formula over features. One file each, listed by one line in methods.def.
 //
-// The common case is one teacher, one student and a term that is added to cross-entropy: the file gives
-// `loss`. What it needs beyond a formula it asks for in passing: a layer made through `p.aux` is trained with
-// the student and dropped from the exported network; p.step->State is a tensor that lives across steps;
-// p.step->epoch() is a graph value, so a warm-up is a formula. A method that first trains something else (a
-// paraphraser, the student's first stages) adds `before`: phases that run ahead of the main one. Methods with
-// other networks, alternating updates or phases of their own give `phases` instead of `loss` and use
-// StepBuilder directly; the trainer's loop does not change.
+// The common case is one teacher, one student and a term that is added to cross-entropy: the file gives `loss`. What it
+// needs beyond a formula it asks for in passing: a layer made through `p.aux` is trained with the student and dropped
+// from the exported network; p.step->State is a tensor that lives across steps; p.step->epoch() is a graph value, so a
+// warm-up is a formula. A method that first trains something else (a paraphraser, the student's first stages) adds
+// `before`: phases that run ahead of the main one. Methods with other networks, alternating updates or phases of their
+// own give `phases` instead of `loss` and use StepBuilder directly; the trainer's loop does not change.
 #pragma once
 
 #include <functional>
@@ -23,16 +22,15 @@
 
 namespace distil {
 
-// How an update departs from the run's optimiser. `training` overrides the run's training options under the
-// same names ("optimizer", "lr", "weight_decay", "schedule", ...). The optimiser's state belongs to (name,
-// parameter) and starts afresh in each phase.
+// How an update departs from the run's optimiser. `training` overrides the run's training options under the same names
+// ("optimizer", "lr", "weight_decay", "schedule", ...). The optimiser's state belongs to (name, parameter) and starts
+// afresh in each phase.
 struct OptimizerChoice {
   std::string name = "main";
   std::map<std::string, std::string, std::less<>> training;
 };
 
-// What one training step of a phase is built from. Roles name networks: "student", "teacher", "peer1",
-// "assistant2"...
+// What one training step of a phase is built from. Roles name networks: "student", "teacher", "peer1", "assistant2"...
 class StepBuilder {
  public:
   virtual ~StepBuilder() = default;
@@ -47,8 +45,8 @@ class StepBuilder {
   virtual Expr epoch() = 0;             // rank 0, counted from 0 within the phase
   virtual Expr step() = 0;              // rank 0, counted from 0 within the phase
   virtual int64_t samples() const = 0;  // in the training set; 0 when the caller did not say
-  // Another tensor of the batch (boxes, a batch of another data set): whoever calls the trainer provides it
-  // by this name.
+  // Another tensor of the batch (boxes, a batch of another data set): whoever calls the trainer provides it by this
+  // name.
   virtual Expr Input(const std::string& name, const Shape& shape, bool index) = 0;
 
   // How a network or an auxiliary module runs.
@@ -70,13 +68,13 @@ class StepBuilder {
 
   virtual void Term(const std::string& name, Expr value) = 0;  // a scalar that logs and records show
 
-  // One update of `parameters` with the gradient of `loss`. As in PyTorch, a parameter that no gradient
-  // reaches is left alone: no weight decay either. All gradients of a step are taken at the values it began
-  // with; a parameter that several calls name is updated by each in turn. For an update that sees another
-  // one's result, give the phase two steps.
+  // One update of `parameters` with the gradient of `loss`. As in PyTorch, a parameter that no gradient reaches is left
+  // alone: no weight decay either. All gradients of a step are taken at the values it began with; a parameter that
+  // several calls name is updated by each in turn. For an update that sees another one's result, give the phase two
+  // steps.
   virtual void Minimize(Expr loss, const std::vector<VariableRef>& parameters, const OptimizerChoice& how = {}) = 0;
-  // The variables (parameters and optimiser state) as such an update would leave them, assigned nowhere: a
-  // look-ahead. Differentiable; start the next one from the result, or pass it to Forward and Aux.
+  // The variables (parameters and optimiser state) as such an update would leave them, assigned nowhere: a look-ahead.
+  // Differentiable; start the next one from the result, or pass it to Forward and Aux.
   virtual Values Updated(Expr loss, const std::vector<VariableRef>& parameters, const Values& from = {},
                          const OptimizerChoice& how = {}) = 0;
 };

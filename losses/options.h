@@ -18,9 +18,8 @@ struct OptionSpec {
   const char* values = nullptr;  // "a|b|c": one of these. "(0,inf)", "whole [1,inf)": a number in this range
 };
 
-// Options of a method after parsing (losses/combine.h): every name of its spec has a valid value.
-// Cross-entropy is a term of every run, so "ce.weight" and "ce.smoothing" are there too, for methods that
-// place it themselves.
+// Options of a method after parsing (losses/combine.h): every name of its spec has a valid value. Cross-entropy is a
+// term of every run, so "ce.weight" and "ce.smoothing" are there too, for methods that place it themselves.
 class MethodOptions {
  public:
   double number(std::string_view name) const;

@@ -3,8 +3,8 @@
 //   G(f) = rownorm(X X'),  X = f as [n,chw]                       f: [n,c,h,w], last stage
 //   L_SP = 1/n^2 || G(f_t) - G(f_s) ||_F^2
 //
-// Defaults: weight 3000, last stage only (the paper's gamma; RepDistiller). Rows are normalised with norms of
-// at least 1e-12. Sizes of the two networks' maps need not agree.
+// Defaults: weight 3000, last stage only (the paper's gamma; RepDistiller). Rows are normalised with norms of at least
+// 1e-12. Sizes of the two networks' maps need not agree.
 #include "losses/common.h"
 #include "losses/method.h"
 

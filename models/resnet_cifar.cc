@@ -1,13 +1,12 @@
-// CIFAR ResNet, depth 6k+2: He et al., "Deep Residual Learning for Image Recognition", CVPR 2016,
-// section 4.2.
+// CIFAR ResNet, depth 6k+2: He et al., "Deep Residual Learning for Image Recognition", CVPR 2016, section 4.2.
 //
-// Variant of RepDistiller (Tian et al., ICLR 2020): a projection shortcut wherever stride or width changes
-// (option B). The "x4" networks have stages of 64, 128, 256 channels behind a stem of 32, so their stage 1
-// projects too. Parameter names and initialisation are RepDistiller's.
+// Variant of RepDistiller (Tian et al., ICLR 2020): a projection shortcut wherever stride or width changes (option B).
+// The "x4" networks have stages of 64, 128, 256 channels behind a stem of 32, so their stage 1 projects too. Parameter
+// names and initialisation are RepDistiller's.
 //
 // Taps: f0 = the stem after its ReLU; f1..f3 = the stages, `pre` before the last block's final ReLU.
-// Departure: the last map is averaged globally, where the reference has a fixed 8x8 window and thus takes
-// 32x32 images only. For those it is the same.
+// Departure: the last map is averaged globally, where the reference has a fixed 8x8 window and thus takes 32x32 images
+// only. For those it is the same.
 #include <string>
 
 #include "models/families.h"

@@ -1,13 +1,13 @@
-// VGG with batch norm: Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-Scale Image
-// Recognition", ICLR 2015.
+// VGG with batch norm: Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition",
+// ICLR 2015.
 //
-// Variant of RepDistiller (Tian et al., ICLR 2020): five groups of 3x3 convolutions with bias, each followed
-// by batch norm and ReLU; max pooling after groups 0, 1 and 2; global average and one linear layer. Group 3
-// is pooled for large images only, so that at 32x32 groups 3 and 4 both work at 4x4. Parameter names and
-// initialisation are RepDistiller's ("block<g>.<3j>" is convolution j, its norm has the next number).
+// Variant of RepDistiller (Tian et al., ICLR 2020): five groups of 3x3 convolutions with bias, each followed by batch
+// norm and ReLU; max pooling after groups 0, 1 and 2; global average and one linear layer. Group 3 is pooled for large
+// images only, so that at 32x32 groups 3 and 4 both work at 4x4. Parameter names and initialisation are RepDistiller's
+// ("block<g>.<3j>" is convolution j, its norm has the next number).
 //
-// Taps: f0..f4 = the groups before pooling; `pre` before the group's last ReLU, but f0 is the same on both
-// sides, as in the reference.
+// Taps: f0..f4 = the groups before pooling; `pre` before the group's last ReLU, but f0 is the same on both sides, as in
+// the reference.
 // Departure: the reference pools group 3 for images of height 64 exactly; here the rule is "from 64 on".
 #include <string>
 

@@ -1,12 +1,12 @@
 // Wide ResNet, depth 6k+4: Zagoruyko and Komodakis, "Wide Residual Networks", BMVC 2016.
 //
-// Variant of RepDistiller (Tian et al., ICLR 2020): stem without norm; pre-activation blocks with the stride
-// on the first convolution; where the width changes, the block input is normed and rectified once, for the
-// branch and for the bare 1x1 shortcut alike. Parameter names and initialisation are RepDistiller's.
+// Variant of RepDistiller (Tian et al., ICLR 2020): stem without norm; pre-activation blocks with the stride on the
+// first convolution; where the width changes, the block input is normed and rectified once, for the branch and for the
+// bare 1x1 shortcut alike. Parameter names and initialisation are RepDistiller's.
 //
-// Taps: f0 = the raw stem, f1..f3 = the raw sums at the stages' ends, all signed. `pre` of f1..f3 = the sum
-// after the next batch norm (of the next stage's first block, at last the network's own), before its ReLU. It
-// is the very value that the network goes on with, so its running statistics are updated once a step.
+// Taps: f0 = the raw stem, f1..f3 = the raw sums at the stages' ends, all signed. `pre` of f1..f3 = the sum after the
+// next batch norm (of the next stage's first block, at last the network's own), before its ReLU. It is the very value
+// that the network goes on with, so its running statistics are updated once a step.
 // Departure: global average instead of the fixed 8x8 window, as in resnet_cifar.cc.
 #include <string>
 

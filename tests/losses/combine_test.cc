@@ -11,23 +11,20 @@ namespace {
 
 using Texts = std::map<std::string, std::string>;
 
-std::string Error(const std::string& expression, const Texts& options,
-                  const std::vector<std::string>& foreign = {}) {
+std::string Error(const std::string& expression, const Texts& options, const std::vector<std::string>& foreign = {}) {
   Recipe r;
   Status s = MakeRecipe(expression, options, &r, foreign);
   EXPECT_TRUE(s.ok() || s.code() == Code::kInvalidArgument);
   return s.message();
 }
 
-Recipe Made(const std::string& expression, const Texts& options = {},
-            const std::vector<std::string>& foreign = {}) {
+Recipe Made(const std::string& expression, const Texts& options = {}, const std::vector<std::string>& foreign = {}) {
   Recipe r;
   EXPECT_EQ(MakeRecipe(expression, options, &r, foreign).message(), "");
   return r;
 }
 
-// ---- Parsing
-// -----------------------------------------------------------------------------------------------
+// ---- Parsing -----------------------------------------------------------------------------------------------
 
 TEST(Recipe, Defaults) {
   Recipe r = Made("kd+at");
@@ -75,8 +72,7 @@ TEST(Recipe, MistakesInOptions) {
   EXPECT_EQ(Error("kd+at", {{"at.wieght", "4"}}), "no option 'at.wieght'; the nearest is 'at.weight'");
   EXPECT_EQ(Error("kd", {{"epoch", "4"}}, {"epochs", "lr"}), "no option 'epoch'; the nearest is 'epochs'");
   EXPECT_EQ(Error("kd+at", {{"T", "2"}}), "option T: in 'kd+at' it is called kd.T");
-  EXPECT_EQ(Error("kd+at", {{"weight", "2"}}),
-            "option weight: in 'kd+at' it is called kd.weight or at.weight");
+  EXPECT_EQ(Error("kd+at", {{"weight", "2"}}), "option weight: in 'kd+at' it is called kd.weight or at.weight");
   EXPECT_EQ(Error("kd", {{"at.weight", "2"}}), "option at.weight: method 'kd' does not contain at");
   EXPECT_EQ(Error("kd", {{"T", "2"}, {"kd.T", "2"}}), "options T and kd.T are the same; give one of them");
   EXPECT_EQ(Error("kd", {{"T", "warm"}}), "option T = 'warm': must be a number");
@@ -90,8 +86,7 @@ TEST(Recipe, MistakesInOptions) {
   EXPECT_EQ(Error("at", {{"form", "codes"}}), "option form = 'codes': must be one of code, paper");
 }
 
-// ---- The step
-// ----------------------------------------------------------------------------------------------
+// ---- The step ----------------------------------------------------------------------------------------------
 
 // A StepBuilder that writes down what it is asked for.
 class Recorder : public StepBuilder {
@@ -126,24 +121,18 @@ class Recorder : public StepBuilder {
     return n.model->Build(l, x, {.classes = role == "teacher" ? teacher_classes_ : classes_});
   }
   const Model* model(const std::string& role) override { return networks_.at(role).model; }
-  std::vector<VariableRef> Parameters(const std::string& role) override {
-    return networks_.at(role).set.parameters();
-  }
+  std::vector<VariableRef> Parameters(const std::string& role) override { return networks_.at(role).set.parameters(); }
   Layers Aux(const std::string& name, Mode, const Values& with) override {
     return Layers(&g, &AuxSet(name), {.train = true, .with = with});
   }
-  std::vector<VariableRef> AuxParameters(const std::string& name) override {
-    return AuxSet(name).parameters();
-  }
+  std::vector<VariableRef> AuxParameters(const std::string& name) override { return AuxSet(name).parameters(); }
   VariableRef State(const std::string&, const Shape&, const Init&) override { return nullptr; }
   void Term(const std::string& name, Expr value) override { terms.emplace_back(name, value); }
   void Minimize(Expr l, const std::vector<VariableRef>& parameters, const OptimizerChoice&) override {
     loss = l;
     trained = parameters;
   }
-  Values Updated(Expr, const std::vector<VariableRef>&, const Values&, const OptimizerChoice&) override {
-    return {};
-  }
+  Values Updated(Expr, const std::vector<VariableRef>&, const Values&, const OptimizerChoice&) override { return {}; }
 
   void set_classes(int64_t teacher, int64_t student_and_data) {
     teacher_classes_ = teacher;

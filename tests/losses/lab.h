@@ -48,8 +48,7 @@ class Lab {
   }
 
   // The method's term, without its weight. Options that are not given have their defaults.
-  Expr Term(const std::string& method, const std::map<std::string, std::string>& options, Features t,
-            Features s) {
+  Expr Term(const std::string& method, const std::map<std::string, std::string>& options, Features t, Features s) {
     const Method* m = FindMethod(method);
     EXPECT_NE(m, nullptr) << method;
     for (const OptionSpec& o : m->options) options_.values[o.name] = o.fallback;

@@ -26,15 +26,13 @@ double OfMaps(const char* method, const Shape& t, const std::vector<double>& in_
   return lab.Value(lab.Term(method, options, Maps({f_t}), Maps({f_s})));
 }
 
-double OfLogits(const Shape& shape, const std::vector<double>& t, const std::vector<double>& s,
-                const std::string& T) {
+double OfLogits(const Shape& shape, const std::vector<double>& t, const std::vector<double>& s, const std::string& T) {
   Lab lab;
   Expr z_t = lab.Given("t", shape, t), z_s = lab.Given("s", shape, s);
   return lab.Value(lab.Term("kd", {{"T", T}}, Logits(z_t), Logits(z_s)));
 }
 
-// ---- CE
-// ----------------------------------------------------------------------------------------------------
+// ---- CE ----------------------------------------------------------------------------------------------------
 
 TEST(Ce, HandComputed) {
   Lab lab;
@@ -50,8 +48,7 @@ TEST(Ce, AllEqualLogitsGiveLogK) {
   EXPECT_NEAR(lab.Value(lab.Term("ce", {{"smoothing", "0.3"}}, {}, Logits(z))), std::log(7), kEps);
 }
 
-// ---- KD
-// ----------------------------------------------------------------------------------------------------
+// ---- KD ----------------------------------------------------------------------------------------------------
 
 TEST(Kd, HandComputed) {
   // T^2 KL at T = 2 of logits (4,0) and (0,0) is 4 (log 2 - H(sigmoid 2)).
@@ -80,12 +77,10 @@ TEST(Kd, ClassesMustAgree) {
   EXPECT_EQ(Lab::Check("kd", {}, Logits(a), Logits(b)), "the teacher has 2 classes and the student 3");
 }
 
-// ---- FitNet
-// ------------------------------------------------------------------------------------------------
+// ---- FitNet ------------------------------------------------------------------------------------------------
 
 TEST(Fitnet, HandComputed) {
-  // Values (1,3) times any positive weight become (-1,1) / sqrt(1 + eps / w^2), then (0,1): half of 1 against
-  // 0.
+  // Values (1,3) times any positive weight become (-1,1) / sqrt(1 + eps / w^2), then (0,1): half of 1 against 0.
   Lab lab;
   Expr f_t = lab.Given("f_t", {2, 1, 1, 1}, {0, 0}), f_s = lab.Given("f_s", {2, 1, 1, 1}, {1, 3});
   Expr term = lab.Term("fitnet", {{"stage", "1"}}, Maps({f_t}), Maps({f_s}));
@@ -120,8 +115,7 @@ TEST(Fitnet, NetworksMustFit) {
   EXPECT_EQ(Lab::Check("fitnet", {}, Maps({a, a}), Maps({b, b})), "");
 }
 
-// ---- AT
-// ----------------------------------------------------------------------------------------------------
+// ---- AT ----------------------------------------------------------------------------------------------------
 
 TEST(At, HandComputed) {
   // q_t = (0,1), q_s = (1,0): mean of (1,1) is 1; half of the norm is sqrt(2)/2.
@@ -144,8 +138,8 @@ TEST(At, ZeroWhenEqualAndSymmetric) {
   std::vector<double> x = Numbers(72, 1), y = Numbers(72, 2);
   for (const char* form : {"code", "paper"}) {
     EXPECT_NEAR(OfMaps("at", shape, x, shape, x, {{"form", form}}), 0, kEps);
-    EXPECT_NEAR(OfMaps("at", shape, x, shape, y, {{"form", form}}),
-                OfMaps("at", shape, y, shape, x, {{"form", form}}), kEps);
+    EXPECT_NEAR(OfMaps("at", shape, x, shape, y, {{"form", form}}), OfMaps("at", shape, y, shape, x, {{"form", form}}),
+                kEps);
   }
 }
 
@@ -153,8 +147,7 @@ TEST(At, BlindToScaleAndToDoubledChannels) {
   std::vector<double> x = Numbers(24, 1), y = Numbers(24, 2), scaled = y, doubled;
   for (double& v : scaled) v *= -7;
   for (int n = 0; n < 2; ++n)  // [2,2,2,3] as [2,4,2,3]
-    for (int twice = 0; twice < 2; ++twice)
-      doubled.insert(doubled.end(), y.begin() + 12 * n, y.begin() + 12 * n + 12);
+    for (int twice = 0; twice < 2; ++twice) doubled.insert(doubled.end(), y.begin() + 12 * n, y.begin() + 12 * n + 12);
   const Shape shape = {2, 2, 2, 3};
   const double value = OfMaps("at", shape, x, shape, y);
   EXPECT_GT(value, 1e-3);
@@ -180,8 +173,7 @@ TEST(At, StagesMustPairUp) {
   EXPECT_NEAR(lab.Value(lab.Term("at", {{"pairs", "common"}}, Maps({t, t, t}), Maps({s, t}))), 1, kEps);
 }
 
-// ---- SP
-// ----------------------------------------------------------------------------------------------------
+// ---- SP ----------------------------------------------------------------------------------------------------
 
 TEST(Sp, HandComputed) {
   // F_s = I gives G = I. Equal rows in F_t give G = 1/sqrt2 everywhere.
@@ -206,8 +198,7 @@ TEST(Sp, BlindToRotationAndScale) {
   EXPECT_NEAR(OfMaps("sp", shape, x, shape, turned), OfMaps("sp", shape, x, shape, y), kEps);
 }
 
-// ---- PyTorch
-// -----------------------------------------------------------------------------------------------
+// ---- PyTorch -----------------------------------------------------------------------------------------------
 
 // The numbers of the files have ten digits.
 void ExpectGolden(const std::vector<double>& got, const golden::Json& want, const std::string& what) {
@@ -215,8 +206,7 @@ void ExpectGolden(const std::vector<double>& got, const golden::Json& want, cons
   ASSERT_EQ(got.size(), values.size()) << what;
   double size = 0;
   for (double v : values) size = std::max(size, std::abs(v));
-  for (size_t i = 0; i < got.size(); ++i)
-    ASSERT_NEAR(got[i], values[i], 1e-9 * size + 1e-15) << what << " " << i;
+  for (size_t i = 0; i < got.size(); ++i) ASSERT_NEAR(got[i], values[i], 1e-9 * size + 1e-15) << what << " " << i;
 }
 
 TEST(Methods, LossAndGradientsOfPyTorch) {

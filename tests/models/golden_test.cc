@@ -1,7 +1,6 @@
-// Logits, taps, batch statistics and gradients of the networks, against PyTorch
-// (tests/golden/make_models.py). In f64 the numbers must agree to the digits of the file. A backend that
-// computes in f32 may differ by some times what PyTorch's own f32 does, which the file states for each
-// network.
+// Logits, taps, batch statistics and gradients of the networks, against PyTorch (tests/golden/make_models.py). In f64
+// the numbers must agree to the digits of the file. A backend that computes in f32 may differ by some times what
+// PyTorch's own f32 does, which the file states for each network.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -32,8 +31,7 @@ std::ostream& operator<<(std::ostream& s, const Way& w) { return s << w.backend 
 class Golden : public testing::TestWithParam<Way> {};
 
 // Compares a summary with a tensor; `tolerance` is relative to the tensor's mean absolute value.
-void ExpectSummary(const std::vector<double>& got, const Json& want, double tolerance,
-                   const std::string& what) {
+void ExpectSummary(const std::vector<double>& got, const Json& want, double tolerance, const std::string& what) {
   int64_t elements = 1;
   for (int64_t d : golden::DimsOf(want)) elements *= d;
   ASSERT_EQ(static_cast<int64_t>(got.size()), elements) << what;
@@ -45,8 +43,7 @@ void ExpectSummary(const std::vector<double>& got, const Json& want, double tole
   const std::vector<int64_t> at = want["at"].numbers<int64_t>();
   const std::vector<double> values = want["values"].numbers();
   for (size_t i = 0; i < at.size(); ++i)
-    EXPECT_NEAR(got[at[i]], values[i], tolerance * std::max(size, std::abs(values[i])))
-        << what << " " << at[i];
+    EXPECT_NEAR(got[at[i]], values[i], tolerance * std::max(size, std::abs(values[i]))) << what << " " << at[i];
 }
 
 TEST_P(Golden, LikePyTorch) {
@@ -58,8 +55,7 @@ TEST_P(Golden, LikePyTorch) {
   double eps = 0;
   for (const TestBackend& t : TestBackends())
     if (t.name == way.backend) own = t.make(), backend = own.get(), options.bf16 = t.bf16, eps = t.eps;
-  // Relative to the largest logit. Ten digits of the file; or PyTorch's own error in f32, in this format's
-  // eps.
+  // Relative to the largest logit. Ten digits of the file; or PyTorch's own error in f32, in this format's eps.
   const double tolerance = eps == 0 ? 1e-9 : 8 * want["f32_error"].number() * eps / 1.19e-7;
 
   Graph g;
@@ -102,10 +98,8 @@ TEST_P(Golden, LikePyTorch) {
   const std::vector<double> logits0 = want["logits0"].numbers();
   double largest = 0;
   for (double z : logits0) largest = std::max(largest, std::abs(z));
-  for (size_t i = 0; i < logits0.size(); ++i)
-    EXPECT_NEAR(got["logits"][i], logits0[i], tolerance * largest) << i;
-  // Within a network numbers cancel less than in its logits, but they are compared with the mean, not the
-  // largest.
+  for (size_t i = 0; i < logits0.size(); ++i) EXPECT_NEAR(got["logits"][i], logits0[i], tolerance * largest) << i;
+  // Within a network numbers cancel less than in its logits, but they are compared with the mean, not the largest.
   for (const auto& [name, summary] : want["tensors"].object()) {
     ASSERT_EQ(got.count(name), 1u) << name;
     ExpectSummary(got[name], summary, 8 * tolerance, name);

@@ -33,12 +33,10 @@ std::string Names(const VariableSet& set) {
 
 // "bn1." + each of a batch norm's tensors, in PyTorch's order.
 std::string Norm(const std::string& n) {
-  return n + ".weight " + n + ".bias " + n + ".running_mean " + n + ".running_var " + n +
-         ".num_batches_tracked ";
+  return n + ".weight " + n + ".bias " + n + ".running_mean " + n + ".running_var " + n + ".num_batches_tracked ";
 }
 
-// ---- Counts: at 100 classes and 3x32x32, measured on RepDistiller's own code
-// -------------------------------
+// ---- Counts: at 100 classes and 3x32x32, measured on RepDistiller's own code -------------------------------
 
 struct Count {
   const char* name;
@@ -49,8 +47,7 @@ struct Count {
 std::vector<Shape> Three(int64_t stem, int64_t w) {
   return {{1, stem, 32, 32}, {1, w, 32, 32}, {1, 2 * w, 16, 16}, {1, 4 * w, 8, 8}};
 }
-const std::vector<Shape> kVggTaps = {
-    {1, 64, 32, 32}, {1, 128, 16, 16}, {1, 256, 8, 8}, {1, 512, 4, 4}, {1, 512, 4, 4}};
+const std::vector<Shape> kVggTaps = {{1, 64, 32, 32}, {1, 128, 16, 16}, {1, 256, 8, 8}, {1, 512, 4, 4}, {1, 512, 4, 4}};
 
 const Count kCounts[] = {
     {"resnet8", 83892, 12507392, Three(16, 16)},
@@ -99,8 +96,7 @@ TEST(Models, CountsAndTaps) {
 
 TEST(Models, CostIsPerImageAndPerClass) {
   Built one("resnet8", {1, 3, 32, 32}), many("resnet8", {7, 3, 32, 32}, {.classes = 10}, /*train=*/true);
-  EXPECT_EQ(CostOf(many.g, 7).parameters,
-            CostOf(one.g, 1).parameters - 90 * 65);  // weight and bias of 90 classes
+  EXPECT_EQ(CostOf(many.g, 7).parameters, CostOf(one.g, 1).parameters - 90 * 65);  // weight and bias of 90 classes
   EXPECT_EQ(CostOf(many.g, 7).macs, CostOf(one.g, 1).macs - 90 * 64);
 }
 
@@ -112,8 +108,7 @@ TEST(Models, CostOfTransposedConvolution) {
   EXPECT_EQ(CostOf(g, 2).macs, 5 * 5 * 6 * 4 * 16);  // Hin Win Cin Cout kh kw
 }
 
-// ---- Names: those of public PyTorch checkpoints, in the order of their state_dict
-// --------------------------
+// ---- Names: those of public PyTorch checkpoints, in the order of their state_dict --------------------------
 
 TEST(Models, NamesOfResNet8x4) {
   std::string expected = "conv1.weight " + Norm("bn1");
@@ -136,8 +131,7 @@ TEST(Models, NamesOfWrn) {
       if (b == 0) expected += p + "convShortcut.weight ";
     }
   }
-  EXPECT_EQ(Names(Built("wrn_16_2", {1, 3, 32, 32}).variables),
-            expected + Norm("bn1") + "fc.weight fc.bias ");
+  EXPECT_EQ(Names(Built("wrn_16_2", {1, 3, 32, 32}).variables), expected + Norm("bn1") + "fc.weight fc.bias ");
   EXPECT_EQ(Built("wrn_16_1", {1, 3, 32, 32}).variables.Find("block1.layer.0.convShortcut.weight"), nullptr);
 }
 
@@ -151,8 +145,7 @@ TEST(Models, NamesOfVgg) {
   EXPECT_NE(Built("vgg13", {1, 3, 32, 32}).variables.Find("block4.4.running_var"), nullptr);
 }
 
-// ---- Initial values
-// ----------------------------------------------------------------------------------------
+// ---- Initial values ----------------------------------------------------------------------------------------
 
 TEST(Models, Initialisation) {
   Built r("resnet8", {1, 3, 32, 32}), w("wrn_16_2", {1, 3, 32, 32}), v("vgg8", {1, 3, 32, 32});
@@ -177,8 +170,7 @@ TEST(Models, Initialisation) {
   expect(v, "classifier.bias", Init::kConstant, 0);
 }
 
-// ---- Taps and running statistics
-// ---------------------------------------------------------------------------
+// ---- Taps and running statistics ---------------------------------------------------------------------------
 
 TEST(Models, PreIsBeforeTheLastActivation) {
   for (const Model& m : AllModels()) {
@@ -213,8 +205,7 @@ TEST(Models, RunningStatisticsAreAssignedOnce) {
   }
 }
 
-// ---- Tails
-// -------------------------------------------------------------------------------------------------
+// ---- Tails -------------------------------------------------------------------------------------------------
 
 TEST(Models, TailHasTheNetworksOwnNamesAndCost) {
   for (const char* name : {"resnet8x4", "resnet20", "wrn_16_1", "wrn_16_2", "vgg8", "vgg13"}) {
@@ -230,8 +221,7 @@ TEST(Models, TailHasTheNetworksOwnNamesAndCost) {
         EXPECT_EQ(full.variables.Find(v->name)->shape, v->shape) << v->name;
       }
       ASSERT_EQ(static_cast<int>(tail.f.taps.size()), m->stages - k + 1);
-      for (int i = k; i <= m->stages; ++i)
-        EXPECT_EQ(tail.f.taps[i - k].post.shape(), full.f.taps[i].post.shape()) << i;
+      for (int i = k; i <= m->stages; ++i) EXPECT_EQ(tail.f.taps[i - k].post.shape(), full.f.taps[i].post.shape()) << i;
       EXPECT_EQ(tail.f.logits.shape(), full.f.logits.shape());
       const int64_t parameters = CostOf(tail.g, 2).parameters;
       EXPECT_LT(parameters, previous);
@@ -256,8 +246,7 @@ TEST(Models, TailOnTheNetworksOwnTapIsTheNetwork) {
   }
 }
 
-// ---- Other inputs and mistakes
-// -----------------------------------------------------------------------------
+// ---- Other inputs and mistakes -----------------------------------------------------------------------------
 
 TEST(Models, OtherImageSizes) {
   Built big("vgg8", {1, 3, 64, 64}), odd("resnet8", {1, 1, 28, 28}), wide("wrn_16_1", {2, 3, 24, 40});
@@ -269,15 +258,12 @@ TEST(Models, OtherImageSizes) {
 }
 
 TEST(Models, MistakesLeaveASentence) {
-  auto error = [](const char* name, const Shape& s, const BuildOptions& o) {
-    return Built(name, s, o).g.error();
-  };
+  auto error = [](const char* name, const Shape& s, const BuildOptions& o) { return Built(name, s, o).g.error(); };
   EXPECT_EQ(error("resnet8", {3, 32, 32}, {}), "resnet8: the input must have shape [n,c,h,w], got [3,32,32]");
   EXPECT_EQ(error("vgg8", {1, 3, 4, 8}, {}),
             "vgg8: the images are too small, 8x8 is the least: group 3 would get [1,256,1,2]");
   EXPECT_EQ(error("wrn_16_2", {1, 3, 32, 32}, {.classes = 0}), "wrn_16_2: needs at least one class, got 0");
-  EXPECT_EQ(error("vgg8", {1, 3, 32, 32}, {.first_stage = 5}),
-            "vgg8: has stages 1 to 4, none behind stage 5");
+  EXPECT_EQ(error("vgg8", {1, 3, 32, 32}, {.first_stage = 5}), "vgg8: has stages 1 to 4, none behind stage 5");
   EXPECT_EQ(Built("resnet8", {1, 3, 4, 4}, {}, /*train=*/true).g.error(),
             "layer3.0.bn1: batch norm in training needs more than one value per channel, got [1,64,1,1]");
   EXPECT_EQ(FindModel("resnet9"), nullptr);
