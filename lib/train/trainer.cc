@@ -1,0 +1,462 @@
+#include "lib/train/trainer.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <set>
+
+#include "lib/base/text.h"
+
+namespace distil {
+namespace {
+
+constexpr int kShown = 8;  // sample ids in a message
+
+std::string Plural(int64_t n, const char* what) { return std::to_string(n) + " " + what + (n == 1 ? "" : "s"); }
+
+Status CheckRoles(const Device* device, const std::vector<std::string>& wanted, const Trainer::Roles& roles,
+                  const std::string& method) {
+  std::set<std::string> names;
+  std::set<const Network*> networks;
+  for (const auto& [role, network] : roles) {
+    if (std::find(wanted.begin(), wanted.end(), role) == wanted.end())
+      return InvalidArgument("method '" + method + "' has " + NoSuch("role", role, wanted));
+    if (!names.insert(role).second) return InvalidArgument("the role '" + role + "' is given twice");
+    if (!networks.insert(network.get()).second)
+      return InvalidArgument("the network in the role '" + role + "' has another role already");
+    if (network->device().get() != device)
+      return InvalidArgument("the network in the role '" + role + "' was made on another device than the trainer");
+  }
+  for (const std::string& role : wanted)
+    if (!names.count(role)) return InvalidArgument("method '" + method + "' needs a network in the role '" + role + "'");
+  return {};
+}
+
+Status CheckInputs(const Trainer::Roles& roles) {
+  const Network& first = *roles.front().second;
+  for (const auto& [role, network] : roles) {
+    if (!(network->ImageShape(1) == first.ImageShape(1)))
+      return InvalidArgument("the networks read different images: " + roles.front().first + " " +
+                             first.ImageShape(1).ToString() + ", " + role + " " + network->ImageShape(1).ToString());
+    if (network->classes() != first.classes())
+      return InvalidArgument("the networks have different classes: " + roles.front().first + " " +
+                             std::to_string(first.classes()) + ", " + role + " " + std::to_string(network->classes()));
+  }
+  return {};
+}
+
+}  // namespace
+
+Status CheckBatch(const Batch& batch, int64_t classes) {
+  if (batch.count < 1) return InvalidArgument("a batch has at least one image, this one " + std::to_string(batch.count));
+  if (!batch.images) return InvalidArgument("the batch has no images");
+  for (int64_t i = 0; batch.labels && i < batch.count; ++i) {
+    if (batch.labels[i] < 0 || batch.labels[i] >= classes)
+      return InvalidArgument("label " + std::to_string(batch.labels[i]) + " of image " + std::to_string(i) +
+                             " in the batch is outside [0, " + std::to_string(classes) + ")");
+  }
+  return {};
+}
+
+Trainer::State::State(Backend* backend, uint64_t seed)
+    : aux([=](Variable* v, const Init& init) { return AllocateVariable(backend, seed, init, v); }),
+      method([=](Variable* v, const Init& init) { return AllocateVariable(backend, seed, init, v); }),
+      optimizer([=](Variable* v, const Init& init) { return AllocateVariable(backend, seed, init, v); }) {}
+
+Status Trainer::Create(std::shared_ptr<Device> device, const std::string& method, const TextOptions& options,
+                       const Roles& roles, std::unique_ptr<Trainer>* out) {
+  std::unique_ptr<Trainer> t(new Trainer);
+  t->device_ = device;
+  t->backend_ = device->backend.get();
+  t->wide_ = t->backend_->real() == DType::kF64;
+
+  // Ours are read here, the rest is the method's.
+  const std::vector<std::string> names = TrainingOptionNames();
+  TextOptions ours;
+  for (const auto& [key, value] : options)
+    if (std::find(names.begin(), names.end(), key) != names.end()) ours[key] = value;
+  DISTIL_RETURN_IF_ERROR(MakeRecipe(method, {options.begin(), options.end()}, &t->recipe_, names));
+  DISTIL_RETURN_IF_ERROR(ReadTrainingOptions(ours, &t->options_, &t->resolved_));
+
+  DISTIL_RETURN_IF_ERROR(CheckRoles(device.get(), t->recipe_.roles, roles, method));
+  for (const std::string& role : t->recipe_.roles)
+    for (const auto& r : roles)
+      if (r.first == role) t->roles_.push_back(r);
+  DISTIL_RETURN_IF_ERROR(CheckInputs(t->roles_));
+
+  const auto& input = t->roles_.front().second->spec().input;
+  DISTIL_RETURN_IF_ERROR(Augmenter::Create(t->options_, input[0], input[1], input[2], &t->augmenter_));
+  t->state_ = std::make_unique<State>(t->backend_, t->options_.seed);
+  for (size_t p = 0; p < t->recipe_.phases.size(); ++p) {
+    StepContext context;
+    DISTIL_RETURN_IF_ERROR(t->PhaseContext(p, t->state_.get(), &context));
+    const bool counts = Schedule(context.options, context.epochs).NeedsEpochs() || t->recipe_.phases.size() > 1;
+    if (t->options_.steps_per_epoch == 0 && counts)
+      return InvalidArgument(t->recipe_.phases.size() > 1
+                                 ? "method '" + method + "' has phases: the option steps_per_epoch is needed"
+                                 : "the option steps_per_epoch is needed for schedule=" + context.options.schedule +
+                                       " (or give schedule=constant)");
+  }
+  DISTIL_RETURN_IF_ERROR(t->EnterPhase(0));
+  *out = std::move(t);
+  return {};
+}
+
+// ---- Phases ----------------------------------------------------------------------------------------------------------
+
+double Trainer::PhaseEpochs(size_t phase) const {
+  const double own = recipe_.phases[phase].epochs;
+  return own > 0 ? own : options_.epochs;
+}
+
+int64_t Trainer::PhaseSteps(size_t phase) const {
+  return std::max<int64_t>(1, std::llround(PhaseEpochs(phase) * static_cast<double>(options_.steps_per_epoch)));
+}
+
+int64_t Trainer::total_steps() const {
+  if (options_.steps_per_epoch == 0) return 0;
+  int64_t n = 0;
+  for (size_t p = 0; p < recipe_.phases.size(); ++p) n += PhaseSteps(p);
+  return n;
+}
+
+Trainer::Position Trainer::At(int64_t step) const {
+  if (options_.steps_per_epoch == 0) return {0, step};
+  size_t p = 0;
+  for (; p + 1 < recipe_.phases.size() && step >= PhaseSteps(p); ++p) step -= PhaseSteps(p);
+  return {p, step};
+}
+
+Status Trainer::PhaseContext(size_t phase, State* state, StepContext* out) const {
+  StepContext c;
+  c.roles = roles_;
+  c.aux = &state->aux, c.state = &state->method, c.optimizer = &state->optimizer;
+  c.options = options_;
+  const Phase& p = recipe_.phases[phase];
+  if (Status s = OverrideTrainingOptions(p.training, &c.options); !s.ok())
+    return Internal("method '" + recipe_.expression + "', phase '" + p.name + "': " + s.message());
+  c.epochs = PhaseEpochs(phase);
+  for (const auto& [role, network] : roles_)
+    for (const VariableRef& v : network->all()) c.names[v.get()] = role + "/" + v->name;
+  *out = std::move(c);
+  return {};
+}
+
+Status Trainer::EnterPhase(size_t phase) {
+  if (phase == phase_) return {};
+  programs_.clear();
+  last_ = nullptr;
+  // Optimisers start afresh.
+  auto fresh = std::make_unique<State>(backend_, options_.seed);
+  std::swap(state_->optimizer, fresh->optimizer);
+  phase_ = phase;
+  return PhaseContext(phase, state_.get(), &context_);
+}
+
+Status Trainer::BuildGraphs(size_t phase, StepContext* context, int64_t batch,
+                            std::vector<std::unique_ptr<StepGraph>>* out) const {
+  for (const auto& build : recipe_.phases[phase].steps) {
+    auto g = std::make_unique<StepGraph>(context, batch);
+    build(*g);
+    if (Status s = g->Finish(); !s.ok())
+      return {s.code(), "method '" + recipe_.expression + "': " + s.message()};
+    out->push_back(std::move(g));
+  }
+  return {};
+}
+
+// ---- Programs --------------------------------------------------------------------------------------------------------
+
+Status Trainer::Compiled(int64_t batch, std::vector<StepProgram>** out) {
+  auto found = programs_.find(batch);
+  if (found != programs_.end()) {
+    *out = &found->second;
+    return {};
+  }
+  std::vector<std::unique_ptr<StepGraph>> graphs;
+  DISTIL_RETURN_IF_ERROR(BuildGraphs(phase_, &context_, batch, &graphs));
+  last_batch_ = batch;
+  CompileOptions options;
+  options.bf16 = options_.bf16, options.winograd = options_.winograd;
+  std::vector<StepProgram> programs;
+  for (size_t i = 0; i < graphs.size(); ++i) {
+    StepProgram p;
+    p.graph = std::move(graphs[i]);
+    DISTIL_RETURN_IF_ERROR(Program::Compile(backend_, p.graph->built(), options, &p.program));
+    const Program& program = *p.program;
+    p.images = program.HasInput("images"), p.labels = program.HasInput("labels"), p.ids = program.HasInput("ids");
+    p.epoch = program.HasInput("epoch"), p.step = program.HasInput("step");
+    for (int k = 0; k < p.graph->keys(); ++k) {
+      const std::string name = "key/" + std::to_string(k);
+      p.keys.push_back(program.HasInput(name) ? name : "");
+    }
+    for (int64_t rows : p.graph->row_inputs()) {
+      std::vector<int32_t> count(static_cast<size_t>(rows));
+      for (size_t r = 0; r < count.size(); ++r) count[r] = static_cast<int32_t>(r);
+      const std::string name = "rows/" + std::to_string(rows);
+      if (program.HasInput(name)) p.rows.emplace_back(name, std::move(count));
+    }
+    p.report.resize(3 + p.graph->terms().size());
+    p.report32.resize(p.report.size());
+    if (i + 1 < graphs.size())
+      for (const auto& [v, value] : p.graph->built().assigns()) p.snapshots.push_back({v, std::vector<uint8_t>(v->storage.bytes)});
+    const MemoryInfo m = program.memory();
+    device_->Log(Device::kInfo, "phase '" + recipe_.phases[phase_].name + "', batch " + std::to_string(batch) +
+                                    ": a program of " + std::to_string(program.launches()) + " launches, " +
+                                    std::to_string(m.arena >> 20) + " MiB of values");
+    programs.push_back(std::move(p));
+  }
+  *out = &programs_.emplace(batch, std::move(programs)).first->second;
+  return {};
+}
+
+size_t Trainer::VariableBytes() const {
+  size_t n = 0;
+  auto add = [&](const std::vector<VariableRef>& all) {
+    for (const VariableRef& v : all) n += v->storage.bytes;
+  };
+  for (const auto& [role, network] : roles_) add(network->all());
+  add(state_->aux.all()), add(state_->method.all()), add(state_->optimizer.all());
+  return n;
+}
+
+Status Trainer::Memory(int64_t batch, MemoryInfo* out) {
+  if (batch < 1) return InvalidArgument("a batch has at least one image, not " + std::to_string(batch));
+  DISTIL_RETURN_IF_ERROR(EnterPhase(At(step_).phase));
+  MemoryInfo total;
+  auto add = [&](const MemoryInfo& m) { total.arena += m.arena, total.constants += m.constants, total.io += m.io; };
+  if (auto found = programs_.find(batch); found != programs_.end()) {
+    for (const StepProgram& p : found->second) add(p.program->memory());
+  } else {
+    std::vector<std::unique_ptr<StepGraph>> graphs;
+    DISTIL_RETURN_IF_ERROR(BuildGraphs(phase_, &context_, batch, &graphs));
+    last_batch_ = batch;
+    CompileOptions options;
+    options.bf16 = options_.bf16, options.winograd = options_.winograd;
+    for (const auto& g : graphs) {
+      MemoryInfo m;
+      DISTIL_RETURN_IF_ERROR(Program::Plan(backend_, g->built(), options, &m));
+      add(m);
+    }
+  }
+  total.variables = VariableBytes();
+  *out = total;
+  return {};
+}
+
+// ---- Inputs ----------------------------------------------------------------------------------------------------------
+
+Status Trainer::Scalar(StepProgram* p, const std::string& name, double value) {
+  if (wide_) return p->program->SetInput(name, std::span<const double>(&value, 1));
+  const auto narrow = static_cast<float>(value);
+  return p->program->SetInput(name, std::span<const float>(&narrow, 1));
+}
+
+Status Trainer::FillImages(const Batch& batch, StepProgram* p) {
+  const Shape shape = roles_.front().second->ImageShape(batch.count);
+  const auto count = static_cast<size_t>(shape.elements()), each = count / static_cast<size_t>(batch.count);
+  if (!batch.bytes)
+    return p->program->SetInput("images", std::span(static_cast<const float*>(batch.images), count));
+  float* to = wide_ ? nullptr : static_cast<float*>(p->program->InputData("images"));
+  const bool direct = to != nullptr;
+  if (!direct) {
+    pixels_.resize(count);
+    to = pixels_.data();
+  }
+  // The epoch of augmentation counts over all phases, so that a second phase does not repeat the first one's crops.
+  const int64_t per_epoch = options_.steps_per_epoch;
+  const auto epoch = static_cast<uint32_t>(per_epoch > 0 ? step_ / per_epoch : step_);
+  const auto* from = static_cast<const uint8_t*>(batch.images);
+  for (size_t i = 0; i < static_cast<size_t>(batch.count); ++i)
+    augmenter_.Run(from + i * each, epoch, batch.ids ? batch.ids[i] : static_cast<uint32_t>(i), to + i * each);
+  return direct ? Status() : p->program->SetInput("images", std::span<const float>(pixels_));
+}
+
+Status Trainer::Fill(const Batch& batch, const Position& at, StepProgram* p) {
+  Program& program = *p->program;
+  const auto n = static_cast<size_t>(batch.count);
+  if (p->images) DISTIL_RETURN_IF_ERROR(FillImages(batch, p));
+  if (p->labels) {
+    if (!batch.labels) return InvalidArgument("the batch has no labels, and method '" + recipe_.expression + "' needs them");
+    DISTIL_RETURN_IF_ERROR(program.SetInput("labels", std::span(batch.labels, n)));
+  }
+  if (p->ids) {
+    ids_.resize(n);
+    for (size_t i = 0; i < n; ++i) ids_[i] = static_cast<int32_t>(batch.ids ? batch.ids[i] : i);
+    DISTIL_RETURN_IF_ERROR(program.SetInput("ids", std::span<const int32_t>(ids_)));
+  }
+  if (p->step) DISTIL_RETURN_IF_ERROR(Scalar(p, "step", static_cast<double>(at.step)));
+  const int64_t per_epoch = options_.steps_per_epoch;
+  const int64_t epoch = per_epoch > 0 ? at.step / per_epoch : 0;
+  if (p->epoch) DISTIL_RETURN_IF_ERROR(Scalar(p, "epoch", static_cast<double>(epoch)));
+  for (const auto& rate : p->graph->rates())
+    if (program.HasInput(rate.input)) DISTIL_RETURN_IF_ERROR(Scalar(p, rate.input, rate.schedule.At(at.step)));
+  for (size_t k = 0; k < p->keys.size(); ++k) {
+    if (p->keys[k].empty()) continue;
+    const int32_t key[4] = {static_cast<int32_t>(options_.seed), static_cast<int32_t>(options_.seed >> 32),
+                            static_cast<int32_t>(step_), static_cast<int32_t>(k)};
+    DISTIL_RETURN_IF_ERROR(program.SetInput(p->keys[k], std::span<const int32_t>(key)));
+  }
+  for (const auto& [name, rows] : p->rows) DISTIL_RETURN_IF_ERROR(program.SetInput(name, std::span<const int32_t>(rows)));
+  for (const StepGraph::Extra& e : p->graph->extras()) {
+    const std::string name = "extra/" + e.name;
+    if (!program.HasInput(name)) continue;
+    const auto real = extra_real_.find(e.name);
+    const auto index = extra_index_.find(e.name);
+    if (e.index ? index == extra_index_.end() : real == extra_real_.end())
+      return InvalidArgument("method '" + recipe_.expression + "' needs the input '" + e.name + "' " + e.shape.ToString() +
+                             (e.index ? " of integers" : ""));
+    DISTIL_RETURN_IF_ERROR(e.index ? program.SetInput(name, std::span<const int32_t>(index->second))
+                                   : program.SetInput(name, std::span<const float>(real->second)));
+  }
+  return {};
+}
+
+Status Trainer::SetExtra(const std::string& name, std::span<const float> values) {
+  extra_real_[name].assign(values.begin(), values.end());
+  return {};
+}
+Status Trainer::SetExtra(const std::string& name, std::span<const int32_t> values) {
+  extra_index_[name].assign(values.begin(), values.end());
+  return {};
+}
+
+// ---- Steps -----------------------------------------------------------------------------------------------------------
+
+Status Trainer::Report(StepProgram* p) {
+  if (wide_) return p->program->Fetch("report", std::span<double>(p->report));
+  DISTIL_RETURN_IF_ERROR(p->program->Fetch("report", std::span<float>(p->report32)));
+  std::copy(p->report32.begin(), p->report32.end(), p->report.begin());
+  return {};
+}
+
+// Which images to look at: those with bad pixels, or with bad logits, or all of them.
+std::string Trainer::SampleText(const Batch& batch, StepProgram* p) const {
+  const auto n = static_cast<size_t>(batch.count);
+  std::vector<bool> bad(n, false);
+  const char* what = "";
+  if (!batch.bytes) {
+    const auto* x = static_cast<const float*>(batch.images);
+    const auto each = static_cast<size_t>(roles_.front().second->ImageShape(1).elements());
+    for (size_t i = 0; i < n * each; ++i)
+      if (!std::isfinite(x[i])) bad[i / each] = true, what = "pixels of ";
+  }
+  std::vector<double> rows(n);
+  if (!*what && p->graph->has_rows() && p->program->Fetch("rows", std::span<double>(rows)).ok()) {
+    for (size_t i = 0; i < n; ++i)
+      if (rows[i] > 0) bad[i] = true, what = "logits of ";
+  }
+  if (!*what) bad.assign(n, true);
+  const auto count = std::count(bad.begin(), bad.end(), true);
+  std::string s = what + std::string(count == 1 ? "sample" : "samples");
+  int shown = 0;
+  for (size_t i = 0; i < n && shown < kShown; ++i)
+    if (bad[i]) s += (shown++ ? ", " : " ") + std::to_string(batch.ids ? batch.ids[i] : i);
+  if (count > shown) s += " and " + std::to_string(count - shown) + " more";
+  return s;
+}
+
+Status Trainer::NonFinite(const Batch& batch, StepProgram* p) {
+  auto text = [](double v) { return std::isnan(v) ? std::string("NaN") : v > 0 ? "infinite" : "minus infinite"; };
+  std::string what;
+  const auto& names = p->graph->terms();
+  for (size_t i = 0; i < names.size() && what.empty(); ++i)
+    if (const double v = p->report[3 + i]; !std::isfinite(v)) what = "the term '" + names[i] + "' is " + text(v);
+  if (what.empty() && !std::isfinite(p->report[2])) what = "the loss is " + text(p->report[2]);
+  if (const auto& parameters = p->graph->squared(); what.empty() && !parameters.empty()) {
+    std::vector<double> squares(parameters.size());
+    DISTIL_RETURN_IF_ERROR(p->program->Fetch("squares", std::span<double>(squares)));
+    what = "the gradient is infinite";  // unless one of its parts says so itself
+    for (size_t i = 0; i < squares.size(); ++i)
+      if (!std::isfinite(squares[i])) {
+        what = "the gradient of " + parameters[i] + " is " + (std::isnan(squares[i]) ? "NaN" : "infinite");
+        break;
+      }
+  }
+  if (what.empty()) what = "a term is infinite";
+  return {Code::kNonFinite, what + " in step " + std::to_string(step_) + " (" + SampleText(batch, p) +
+                                "); the step was not applied"};
+}
+
+void Trainer::TakeSnapshots(std::vector<StepProgram>* programs, size_t current) {
+  for (Snapshot& s : (*programs)[current].snapshots)
+    backend_->Download(s.bytes.data(), s.variable->storage.data, s.bytes.size());
+}
+
+void Trainer::Restore(std::vector<StepProgram>* programs, size_t current) {
+  while (current-- > 0) {
+    for (Snapshot& s : (*programs)[current].snapshots) {
+      backend_->Upload(s.variable->storage.data, s.bytes.data(), s.bytes.size());
+      ++s.variable->version;
+    }
+  }
+}
+
+Status Trainer::Run(const Batch& batch, const Position& at, std::vector<StepProgram>* programs) {
+  for (size_t i = 0; i < programs->size(); ++i) {
+    StepProgram& p = (*programs)[i];
+    Status s = Fill(batch, at, &p);
+    if (s.ok()) {
+      TakeSnapshots(programs, i);
+      s = p.program->Run();
+    }
+    if (s.ok()) s = Report(&p);
+    if (s.ok() && p.report[0] != 1) s = NonFinite(batch, &p);
+    if (!s.ok()) {
+      Restore(programs, i);
+      return s;
+    }
+  }
+  return {};
+}
+
+Status Trainer::Step(const Batch& batch, StepResult* result) {
+  DISTIL_RETURN_IF_ERROR(CheckBatch(batch, roles_.front().second->classes()));
+  if (const int64_t total = total_steps(); total > 0 && step_ >= total)
+    return FailedPrecondition("the run of " + Plural(total, "step") + " is complete");
+  const Position at = At(step_);
+  DISTIL_RETURN_IF_ERROR(EnterPhase(at.phase));
+  std::vector<StepProgram>* programs;
+  DISTIL_RETURN_IF_ERROR(Compiled(batch.count, &programs));
+  last_ = nullptr;
+  DISTIL_RETURN_IF_ERROR(Run(batch, at, programs));
+  last_ = programs;
+
+  // A name that several programs have shows the last one's value.
+  size_t used = 1;
+  terms_.resize(std::max<size_t>(terms_.size(), 1));
+  terms_[0].first = "loss";
+  StepResult r;
+  for (const StepProgram& p : *programs) {
+    terms_[0].second = r.loss = p.report[2];
+    if (p.graph->has_rows()) r.correct = std::llround(p.report[1]);
+    if (!p.graph->rates().empty()) r.lr = p.graph->rates().front().schedule.At(at.step);
+    for (size_t i = 0; i < p.graph->terms().size(); ++i) {
+      const std::string& name = p.graph->terms()[i];
+      size_t k = 0;
+      while (k < used && terms_[k].first != name) ++k;
+      if (k == used) {
+        terms_.resize(std::max(terms_.size(), ++used));
+        terms_[k].first = name;
+      }
+      terms_[k].second = p.report[3 + i];
+    }
+  }
+  terms_.resize(used);
+  r.step = step_;
+  r.epoch = options_.steps_per_epoch > 0 ? step_ / options_.steps_per_epoch : 0;
+  ++step_;
+  if (result) *result = r;
+  return {};
+}
+
+Status Trainer::Gradient(const std::string& role, const std::string& parameter, std::span<float> values) const {
+  if (!options_.gradients) return FailedPrecondition("gradients are read only with the option gradients=1");
+  if (!last_) return FailedPrecondition("there is no gradient before a step was done");
+  const std::string name = "gradient/" + role + "/" + parameter;
+  for (auto p = last_->rbegin(); p != last_->rend(); ++p)
+    if (p->program->HasOutput(name)) return p->program->Fetch(name, values);
+  return NotFound("the last step trained no parameter '" + parameter + "' in the role '" + role + "'");
+}
+
+}  // namespace distil

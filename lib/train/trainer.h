@@ -1,0 +1,140 @@
+// Trainer: runs a recipe. A step fills the inputs of the phase's programs, runs them one after another, and reads their
+// reports. All that lives from one step to the next is in variables and the step's number, which is what a checkpoint
+// holds.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "lib/runtime/program.h"
+#include "lib/train/augment.h"
+#include "lib/train/step_builder.h"
+#include "lib/train/weights.h"
+#include "losses/combine.h"
+
+namespace distil {
+
+struct Batch {
+  int64_t count = 0;
+  bool bytes = false;              // uint8 [n,h,w,c]; otherwise float [n,c,h,w]
+  const void* images = nullptr;
+  const int32_t* labels = nullptr;  // may be null where none are needed
+  const uint32_t* ids = nullptr;    // null: 0, 1, 2...
+};
+
+// Whether a batch can be read as `count` images for `classes` classes.
+Status CheckBatch(const Batch& batch, int64_t classes);
+
+struct StepResult {
+  double loss = 0, lr = 0;
+  int64_t step = 0, epoch = 0, correct = 0;
+};
+
+class Trainer {
+ public:
+  using Roles = std::vector<std::pair<std::string, std::shared_ptr<Network>>>;
+
+  static Status Create(std::shared_ptr<Device> device, const std::string& method, const TextOptions& options,
+                       const Roles& roles, std::unique_ptr<Trainer>* out);
+
+  Status Step(const Batch& batch, StepResult* result);
+  // Another tensor of the next steps' batches, for methods that ask for one by this name.
+  Status SetExtra(const std::string& name, std::span<const float> values);
+  Status SetExtra(const std::string& name, std::span<const int32_t> values);
+
+  int64_t step() const { return step_; }
+  int64_t total_steps() const;  // 0: without end
+  // Terms of the last step: "loss", then the method's own.
+  const std::vector<std::pair<std::string, double>>& terms() const { return terms_; }
+  Status Gradient(const std::string& role, const std::string& parameter, std::span<float> values) const;
+  // Of the programs of the phase that the next step belongs to.
+  Status Memory(int64_t batch, MemoryInfo* out);
+
+  Status Save(const std::string& path) const;
+  Status Load(const std::string& path);
+
+ private:
+  // The variables that training adds to the networks'.
+  struct State {
+    State(Backend* backend, uint64_t seed);
+    VariableSet aux, method, optimizer;
+  };
+  struct Snapshot {
+    VariableRef variable;
+    std::vector<uint8_t> bytes;
+  };
+  struct StepProgram {
+    std::unique_ptr<StepGraph> graph;
+    std::unique_ptr<Program> program;
+    std::vector<std::string> keys;                                            // live key inputs, by number
+    std::vector<std::pair<std::string, std::vector<int32_t>>> rows;           // live row inputs
+    bool images = false, labels = false, ids = false, epoch = false, step = false;
+    std::vector<float> report32;
+    std::vector<double> report;
+    std::vector<Snapshot> snapshots;  // of what it assigns, where a later program of the step may fail
+  };
+  struct Position {
+    size_t phase;
+    int64_t step;  // within the phase
+  };
+
+  Trainer() = default;
+  int64_t PhaseSteps(size_t phase) const;
+  Position At(int64_t step) const;
+  double PhaseEpochs(size_t phase) const;
+  Status EnterPhase(size_t phase);
+  // Options and variables of a phase as steps are built over them.
+  Status PhaseContext(size_t phase, State* state, StepContext* out) const;
+  Status BuildGraphs(size_t phase, StepContext* context, int64_t batch,
+                     std::vector<std::unique_ptr<StepGraph>>* out) const;
+  Status Compiled(int64_t batch, std::vector<StepProgram>** out);
+  Status Fill(const Batch& batch, const Position& at, StepProgram* p);
+  Status FillImages(const Batch& batch, StepProgram* p);
+  Status Scalar(StepProgram* p, const std::string& name, double value);
+  Status Report(StepProgram* p);
+  Status NonFinite(const Batch& batch, StepProgram* p);
+  std::string SampleText(const Batch& batch, StepProgram* p) const;
+  void TakeSnapshots(std::vector<StepProgram>* programs, size_t current);
+  void Restore(std::vector<StepProgram>* programs, size_t current);
+  Status Run(const Batch& batch, const Position& at, std::vector<StepProgram>* programs);
+  size_t VariableBytes() const;
+
+  // Checkpoints (checkpoint.cc).
+  struct Saved {
+    int64_t step = 0, phase = 0, batch = 0;  // `batch`: size that programs were last built for, 0: none yet
+  };
+  using Metadata = std::vector<std::pair<std::string, std::string>>;
+  Status Describe(Metadata* out) const;
+  std::vector<NamedVariable> SavedVariables(const State& state, bool optimizer) const;
+  Status CheckMetadata(const std::map<std::string, std::string>& metadata, Saved* out) const;
+  Status LoadBytes(const std::vector<uint8_t>& bytes);
+  Status FrozenDigest(const Network& n, std::string* hex) const;
+
+  std::shared_ptr<Device> device_;
+  Backend* backend_ = nullptr;
+  bool wide_ = false;  // the device computes in doubles
+  Recipe recipe_;
+  TrainingOptions options_{};
+  TextOptions resolved_;
+  Roles roles_;
+  Augmenter augmenter_;
+  std::unique_ptr<State> state_;
+
+  size_t phase_ = ~size_t{0};  // the one entered last
+  StepContext context_;
+  std::map<int64_t, std::vector<StepProgram>> programs_;  // of this phase, by batch size
+  int64_t last_batch_ = 0;                                // size that programs were last built for
+  const std::vector<StepProgram>* last_ = nullptr;        // programs of the last step
+
+  int64_t step_ = 0;
+  std::vector<std::pair<std::string, double>> terms_;
+  std::vector<float> pixels_;
+  std::vector<int32_t> ids_;
+  std::map<std::string, std::vector<float>> extra_real_;
+  std::map<std::string, std::vector<int32_t>> extra_index_;
+  mutable std::map<const Network*, std::pair<uint64_t, std::string>> digests_;  // by the versions they were made at
+};
+
+}  // namespace distil
