@@ -17,8 +17,7 @@ size_t Utf8Length(std::string_view s) {
   if (s.empty()) return 0;
   if (c < 0x80) return 1;
   if (c >= 0xc2 && c <= 0xdf) return next(1) ? 2 : 0;
-  if (c >= 0xe0 && c <= 0xef)
-    return next(1, c == 0xe0 ? 0xa0 : 0x80, c == 0xed ? 0x9f : 0xbf) && next(2) ? 3 : 0;
+  if (c >= 0xe0 && c <= 0xef) return next(1, c == 0xe0 ? 0xa0 : 0x80, c == 0xed ? 0x9f : 0xbf) && next(2) ? 3 : 0;
   if (c >= 0xf0 && c <= 0xf4)
     return next(1, c == 0xf0 ? 0x90 : 0x80, c == 0xf4 ? 0x8f : 0xbf) && next(2) && next(3) ? 4 : 0;
   return 0;
@@ -77,8 +76,14 @@ class Reader {
       case '{': return Object(v, depth);
       case '[': return Array(v, depth);
       case '"': v->type = Json::kString; return String(&v->text);
-      case 't': v->type = Json::kBool; v->text = "true"; return Word("true");
-      case 'f': v->type = Json::kBool; v->text = "false"; return Word("false");
+      case 't':
+        v->type = Json::kBool;
+        v->text = "true";
+        return Word("true");
+      case 'f':
+        v->type = Json::kBool;
+        v->text = "false";
+        return Word("false");
       case 'n': v->type = Json::kNull; return Word("null");
       default: return Number(v);
     }
@@ -128,7 +133,10 @@ class Reader {
     *out = 0;
     for (int i = 0; i < 4; ++i, ++at_) {
       const char c = Peek();
-      const int d = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+      const int d = c >= '0' && c <= '9'   ? c - '0'
+                    : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                    : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                           : -1;
       if (d < 0) return Fail("expected four hexadecimal digits");
       *out = *out << 4 | static_cast<uint32_t>(d);
     }
@@ -139,7 +147,9 @@ class Reader {
     const char c = Peek();
     ++at_;
     switch (c) {
-      case '"': case '\\': case '/': *s += c; return true;
+      case '"':
+      case '\\':
+      case '/': *s += c; return true;
       case 'b': *s += '\b'; return true;
       case 'f': *s += '\f'; return true;
       case 'n': *s += '\n'; return true;

@@ -15,9 +15,9 @@ namespace distil {
 
 struct Json {
   enum Type : uint8_t { kNull, kBool, kNumber, kString, kArray, kObject } type = kNull;
-  std::string text;                                    // kString: its value. kNumber: as written. kBool: "true", "false"
-  std::vector<Json> items;                             // kArray
-  std::vector<std::pair<std::string, Json>> members;   // kObject, in the order of the file
+  std::string text;                                   // kString: its value. kNumber: as written. kBool: "true", "false"
+  std::vector<Json> items;                            // kArray
+  std::vector<std::pair<std::string, Json>> members;  // kObject, in the order of the file
 
   const Json* Find(std::string_view key) const;
 };

@@ -88,16 +88,26 @@ Status Read(const TensorView& t, std::span<Out> out) {
   auto same = [](auto v) { return v; };
   const std::string& d = t.dtype;
   if (static_cast<uint64_t>(t.elements()) != out.size()) return Internal("tensor '" + t.name + "': wrong count");
-  if (d == "F32") Copy<float>(t.data, out, same);
-  else if (d == "F64") Copy<double>(t.data, out, same);
-  else if (d == "F16") Copy<uint16_t>(t.data, out, FromHalf);
-  else if (d == "BF16") Copy<uint16_t>(t.data, out, [](uint32_t v) { return std::bit_cast<float>(v << 16); });
-  else if (d == "I64") Copy<int64_t>(t.data, out, same);
-  else if (d == "I32") Copy<int32_t>(t.data, out, same);
-  else if (d == "I16") Copy<int16_t>(t.data, out, same);
-  else if (d == "I8") Copy<int8_t>(t.data, out, same);
-  else if (d == "U8" || d == "BOOL") Copy<uint8_t>(t.data, out, same);
-  else return Unsupported("tensor '" + t.name + "': numbers of type " + d + " are not read");
+  if (d == "F32")
+    Copy<float>(t.data, out, same);
+  else if (d == "F64")
+    Copy<double>(t.data, out, same);
+  else if (d == "F16")
+    Copy<uint16_t>(t.data, out, FromHalf);
+  else if (d == "BF16")
+    Copy<uint16_t>(t.data, out, [](uint32_t v) { return std::bit_cast<float>(v << 16); });
+  else if (d == "I64")
+    Copy<int64_t>(t.data, out, same);
+  else if (d == "I32")
+    Copy<int32_t>(t.data, out, same);
+  else if (d == "I16")
+    Copy<int16_t>(t.data, out, same);
+  else if (d == "I8")
+    Copy<int8_t>(t.data, out, same);
+  else if (d == "U8" || d == "BOOL")
+    Copy<uint8_t>(t.data, out, same);
+  else
+    return Unsupported("tensor '" + t.name + "': numbers of type " + d + " are not read");
   return {};
 }
 
@@ -132,8 +142,7 @@ Status ParseSafetensors(const uint8_t* bytes, size_t count, Safetensors* out) {
   std::memcpy(&length, bytes, 8);
   if (length > kMaxSafetensorsHeader)
     return Corrupt("its header would have " + std::to_string(length) + " bytes, more than the 100 MB that are allowed");
-  if (length > count - 8)
-    return Corrupt("its header of " + std::to_string(length) + " bytes is longer than the file");
+  if (length > count - 8) return Corrupt("its header of " + std::to_string(length) + " bytes is longer than the file");
   out->header = {reinterpret_cast<const char*>(bytes) + 8, static_cast<size_t>(length)};
   out->data = {bytes + 8 + length, count - 8 - static_cast<size_t>(length)};
 

@@ -80,10 +80,11 @@ Status Augmenter::Create(const TrainingOptions& o, int64_t channels, int64_t hei
   a.saturation_ = static_cast<float>(o.saturation), a.hue_ = static_cast<float>(o.hue);
   a.jitter_ = a.brightness_ > 0 || a.contrast_ > 0 || a.saturation_ > 0 || a.hue_ > 0;
   if ((a.saturation_ > 0 || a.hue_ > 0) && channels != 3)
-    return InvalidArgument("options saturation and hue need images of 3 channels, these have " + std::to_string(channels));
+    return InvalidArgument("options saturation and hue need images of 3 channels, these have " +
+                           std::to_string(channels));
   if (a.reflect_ && a.pad_ >= std::min(height, width))
-    return InvalidArgument("option crop_pad=" + std::to_string(a.pad_) + ": an image of " + std::to_string(height) + "x" +
-                           std::to_string(width) + " cannot be mirrored that far");
+    return InvalidArgument("option crop_pad=" + std::to_string(a.pad_) + ": an image of " + std::to_string(height) +
+                           "x" + std::to_string(width) + " cannot be mirrored that far");
   *out = std::move(a);
   return {};
 }
@@ -152,7 +153,8 @@ void Augmenter::Place(const Pixel* image, uint32_t epoch, uint32_t id, ToFloat v
         }
         sy = Reflect(sy, height_);
       }
-      const Pixel* from = image + static_cast<size_t>(sy) * static_cast<size_t>(width_) * static_cast<size_t>(channels_) +
+      const Pixel* from = image +
+                          static_cast<size_t>(sy) * static_cast<size_t>(width_) * static_cast<size_t>(channels_) +
                           static_cast<size_t>(c);
       for (int x = 0; x < width_; ++x) {
         const int sx = from_x_[static_cast<size_t>(x)];
@@ -177,10 +179,12 @@ void Augmenter::Place(const Pixel* image, uint32_t epoch, uint32_t id, ToFloat v
 void Augmenter::Run(const uint8_t* image, uint32_t epoch, uint32_t id, float* out) {
   if (jitter_) {
     Jitter(image, epoch, id);
-    Place(pixels_.data(), epoch, id,
-          [this](int c, float v) { return v * scale_[static_cast<size_t>(c)] + shift_[static_cast<size_t>(c)]; }, out);
+    Place(
+        pixels_.data(), epoch, id,
+        [this](int c, float v) { return v * scale_[static_cast<size_t>(c)] + shift_[static_cast<size_t>(c)]; }, out);
   } else {
-    Place(image, epoch, id, [this](int c, uint8_t v) { return table_[static_cast<size_t>(c) * 256 + v]; }, out);
+    Place(
+        image, epoch, id, [this](int c, uint8_t v) { return table_[static_cast<size_t>(c) * 256 + v]; }, out);
   }
 }
 

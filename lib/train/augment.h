@@ -1,8 +1,8 @@
 // Augment: uint8 images [h,w,c] become normalised float images [c,h,w], changed at random in training.
 //
 // Every random number is RandomWords(seed, purpose, epoch, sample id, 0), four words r0..r3 for each purpose, u(r) in
-// [0,1). So an image's change depends on nothing but (seed, epoch, sample): not on the batch it is in, its place there, or
-// the number of threads; a GPU kernel that follows these formulas gives the same pixels. In this order:
+// [0,1). So an image's change depends on nothing but (seed, epoch, sample): not on the batch it is in, its place there,
+// or the number of threads; a GPU kernel that follows these formulas gives the same pixels. In this order:
 //
 //   jitter  (kColor)  on x = pixel / 255; r0 chooses one of the 24 orders of the four changes, whose strengths are
 //           brightness  x f
@@ -30,8 +30,8 @@ namespace distil {
 class Augmenter {
  public:
   // Mean and standard deviation: one number, or one for each channel.
-  static Status Create(const std::vector<double>& mean, const std::vector<double>& std, int64_t channels, int64_t height,
-                       int64_t width, Augmenter* out);
+  static Status Create(const std::vector<double>& mean, const std::vector<double>& std, int64_t channels,
+                       int64_t height, int64_t width, Augmenter* out);
   // The same, with the changes that the options ask for.
   static Status Create(const TrainingOptions& o, int64_t channels, int64_t height, int64_t width, Augmenter* out);
 
@@ -45,15 +45,15 @@ class Augmenter {
   void Place(const Pixel* image, uint32_t epoch, uint32_t id, ToFloat value, float* out);
 
   int channels_ = 0, height_ = 0, width_ = 0;
-  std::vector<float> table_;               // [c,256]: normalised values of bytes
-  std::vector<float> scale_, shift_;       // normalised = x * scale + shift, for jittered pixels
+  std::vector<float> table_;          // [c,256]: normalised values of bytes
+  std::vector<float> scale_, shift_;  // normalised = x * scale + shift, for jittered pixels
   uint64_t seed_ = 0;
   int pad_ = 0, cutout_ = 0;
   bool reflect_ = false;
   float flip_ = 0, brightness_ = 0, contrast_ = 0, saturation_ = 0, hue_ = 0;
   bool jitter_ = false;
-  std::vector<float> pixels_;              // [h,w,c], while jittering
-  std::vector<int> from_x_;                // source column of each column, -1: outside
+  std::vector<float> pixels_;  // [h,w,c], while jittering
+  std::vector<int> from_x_;    // source column of each column, -1: outside
 };
 
 }  // namespace distil

@@ -15,9 +15,7 @@ constexpr char kFormat[] = "distil-checkpoint";
 const std::string kNoDigest(64, '0');
 
 // Where the digest's digits stand in a header: metadata come first, and these are its first entries.
-std::string DigestPrefix() {
-  return std::string("{\"__metadata__\":{\"format\":\"") + kFormat + "\",\"sha256\":\"";
-}
+std::string DigestPrefix() { return std::string("{\"__metadata__\":{\"format\":\"") + kFormat + "\",\"sha256\":\""; }
 
 }  // namespace
 
@@ -49,7 +47,8 @@ Status ParseCheckpoint(const uint8_t* bytes, size_t count, Safetensors* out) {
   return {};
 }
 
-// ---- Saving ----------------------------------------------------------------------------------------------------------
+// ---- Saving
+// ----------------------------------------------------------------------------------------------------------
 
 Status Trainer::FrozenDigest(const Network& n, std::string* hex) const {
   uint64_t version = 0;
@@ -111,7 +110,8 @@ Status Trainer::Save(const std::string& path) const {
   return WriteSafetensors(path, header, tensors);
 }
 
-// ---- Loading ---------------------------------------------------------------------------------------------------------
+// ---- Loading
+// ---------------------------------------------------------------------------------------------------------
 
 Status Trainer::CheckMetadata(const std::map<std::string, std::string>& metadata, Saved* out) const {
   Metadata mine;
@@ -138,7 +138,8 @@ Status Trainer::CheckMetadata(const std::map<std::string, std::string>& metadata
   };
   const int64_t total = total_steps();
   const auto phases = static_cast<int64_t>(recipe_.phases.size());
-  if (!number("step", &out->step) || (total > 0 && out->step > total)) return Corrupt("its step is not one of this run");
+  if (!number("step", &out->step) || (total > 0 && out->step > total))
+    return Corrupt("its step is not one of this run");
   if (!number("phase", &out->phase) || out->phase >= phases) return Corrupt("its phase is not one of this method");
   if (!number("batch", &out->batch) || out->batch > INT32_MAX) return Corrupt("its batch size is not one");
   return {};

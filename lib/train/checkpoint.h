@@ -20,7 +20,8 @@ namespace distil {
 inline constexpr char kCheckpointSchema[] = "1";
 
 // Digest of a checkpoint's bytes; `at`: where its digits stand.
-std::string CheckpointDigest(std::span<const uint8_t> header, const std::vector<std::span<const uint8_t>>& data, size_t at);
+std::string CheckpointDigest(std::span<const uint8_t> header, const std::vector<std::span<const uint8_t>>& data,
+                             size_t at);
 
 // Parses, and verifies format, schema and digest. Messages do not name the file.
 Status ParseCheckpoint(const uint8_t* bytes, size_t count, Safetensors* out);

@@ -44,7 +44,8 @@ Status Inference::Create(std::shared_ptr<Network> network, int64_t batch, const 
   }
   for (const std::string& name : n->outputs_) {
     Expr tap = FindTap(f, name);
-    if (g.ok() && !tap.valid()) return NotFound("network " + network->spec().name + " has " + NoSuch("tap", name, network->taps()));
+    if (g.ok() && !tap.valid())
+      return NotFound("network " + network->spec().name + " has " + NoSuch("tap", name, network->taps()));
     g.Output(name, tap.id());
   }
   if (!g.ok()) return InvalidArgument("network " + network->spec().name + ": " + g.error());

@@ -17,7 +17,8 @@ struct Score {
   int64_t count = 0, top1 = 0, top5 = 0;
   double loss = 0;
 };
-// Adds one image: how many of the other logits are at least the label's decides top-1 (none) and top-5 (fewer than five).
+// Adds one image: how many of the other logits are at least the label's decides top-1 (none) and top-5 (fewer than
+// five).
 void AddScore(std::span<const float> logits, int32_t label, Score* score);
 
 class Inference {

@@ -3,7 +3,8 @@
 namespace distil {
 
 std::vector<OptimizerSlot> OptimizerSlots(const TrainingOptions& o) {
-  if (o.optimizer == "adam") return {{"exp_avg", false}, {"exp_avg_sq", false}, {"correction1", true}, {"correction2", true}};
+  if (o.optimizer == "adam")
+    return {{"exp_avg", false}, {"exp_avg_sq", false}, {"correction1", true}, {"correction2", true}};
   if (o.momentum > 0) return {{"momentum", false}};
   return {};
 }

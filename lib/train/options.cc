@@ -12,8 +12,8 @@ constexpr double kInf = std::numeric_limits<double>::infinity();
 constexpr double kTiny = std::numeric_limits<double>::min();  // "above zero"
 
 template <class T>
-using Member = std::variant<double T::*, int64_t T::*, uint64_t T::*, bool T::*, std::string T::*,
-                            std::vector<double> T::*>;
+using Member =
+    std::variant<double T::*, int64_t T::*, uint64_t T::*, bool T::*, std::string T::*, std::vector<double> T::*>;
 
 template <class T>
 struct Row {
@@ -28,7 +28,8 @@ const Row<R> kTraining[] = {
     {{"epochs", "240", "length of the run in epochs", kTiny, 1e6}, &R::epochs},
     {{"steps_per_epoch", "0", "batches in an epoch; 0: one endless epoch, for a constant learning rate", 0, 1e9},
      &R::steps_per_epoch},
-    {{"samples", "0", "images in the training set, for methods that keep something for each; 0: unknown", 0, 4294967295.0},
+    {{"samples", "0", "images in the training set, for methods that keep something for each; 0: unknown", 0,
+      4294967295.0},
      &R::samples},
     {{"seed", "1", "of initial values, augmentation and dropout"}, &R::seed},
 
@@ -37,16 +38,20 @@ const Row<R> kTraining[] = {
     {{"momentum", "0.9", "of sgd", 0, 1}, &R::momentum, kLocal},
     {{"nesterov", "0", "Nesterov's momentum"}, &R::nesterov, kLocal},
     {{"weight_decay", "5e-4", "added to the gradient of every parameter, times the parameter", 0, 1e6},
-     &R::weight_decay, kLocal},
+     &R::weight_decay,
+     kLocal},
     {{"beta1", "0.9", "of adam", 0, 0.9999999}, &R::beta1, kLocal},
     {{"beta2", "0.999", "of adam", 0, 0.9999999}, &R::beta2, kLocal},
     {{"eps", "1e-8", "of adam", 0, 1e6}, &R::eps, kLocal},
     {{"clip_norm", "0", "largest global norm of an update's gradients; 0: off", 0, 1e30}, &R::clip_norm, kLocal},
 
     {{"schedule", "multistep", "how the learning rate falls", -kInf, kInf, "multistep|step|cosine|constant"},
-     &R::schedule, kLocal},
-    {{"milestones", "150,180,210", "multistep: epochs, counted from 0, from which lr has one more factor gamma", 0, 1e6},
-     &R::milestones, kLocal},
+     &R::schedule,
+     kLocal},
+    {{"milestones", "150,180,210", "multistep: epochs, counted from 0, from which lr has one more factor gamma", 0,
+      1e6},
+     &R::milestones,
+     kLocal},
     {{"gamma", "0.1", "multistep and step: factor", 0, 1e6}, &R::gamma, kLocal},
     {{"step_epochs", "30", "step: epochs between two factors", kTiny, 1e6}, &R::step_epochs, kLocal},
     {{"lr_min", "0", "cosine: last learning rate", 0, 1e6}, &R::lr_min, kLocal},
@@ -100,7 +105,8 @@ template <class T, size_t n>
 Status Check(const Row<T> (&table)[n], const TextOptions& given) {
   for (const auto& [name, text] : given) {
     const auto is = [&](const Row<T>& r) { return name == r.row.name; };
-    if (std::none_of(std::begin(table), std::end(table), is)) return InvalidArgument(NoSuch("option", name, Names(table)));
+    if (std::none_of(std::begin(table), std::end(table), is))
+      return InvalidArgument(NoSuch("option", name, Names(table)));
   }
   return {};
 }
@@ -199,7 +205,8 @@ Status SplitOptions(std::string_view text, TextOptions* out) {
     if (equals == word.npos || equals == 0)
       return InvalidArgument("option '" + std::string(word) + "': expected key=value");
     const std::string key(word.substr(0, equals));
-    if (!out->emplace(key, word.substr(equals + 1)).second) return InvalidArgument("option '" + key + "' is given twice");
+    if (!out->emplace(key, word.substr(equals + 1)).second)
+      return InvalidArgument("option '" + key + "' is given twice");
   }
 }
 
@@ -228,16 +235,15 @@ Status OverrideTrainingOptions(const TextOptions& given, TrainingOptions* out) {
   for (const auto& r : kTraining) {
     auto it = given.find(r.row.name);
     if (it == given.end()) continue;
-    if (!r.local) return InvalidArgument("option " + it->first + " belongs to the whole run, not to one phase or update");
+    if (!r.local)
+      return InvalidArgument("option " + it->first + " belongs to the whole run, not to one phase or update");
     std::string text = it->second;
     DISTIL_RETURN_IF_ERROR(ReadOption(r.row, Target(kTraining, r, out), &text));
   }
   return CheckConsistent(*out);
 }
 
-Status ReadInferenceOptions(const TextOptions& given, InferenceOptions* out) {
-  return ReadAll(kInference, given, out);
-}
+Status ReadInferenceOptions(const TextOptions& given, InferenceOptions* out) { return ReadAll(kInference, given, out); }
 
 Status ReadNetworkOptions(const TextOptions& given, NetworkOptions* out) {
   DISTIL_RETURN_IF_ERROR(ReadAll(kNetwork, given, out));

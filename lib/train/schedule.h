@@ -2,10 +2,9 @@
 // steps its schedulers after each epoch), N the phase's epochs and W those of warm-up:
 //
 //   constant   lr
-//   multistep  lr gamma^(number of milestones <= t)      milestone 150: epoch 151, counted from 1, is the first lower one
-//   step       lr gamma^floor(t / step_epochs)
-//   cosine     lr_min + (lr - lr_min) (1 + cos(pi (t - W) / (N - W))) / 2
-//   warm-up    lr (step + 1) / (W steps_per_epoch) in each of the first W steps_per_epoch steps, whatever follows
+//   multistep  lr gamma^(number of milestones <= t)      milestone 150: epoch 151, counted from 1, is the first lower
+//   one step       lr gamma^floor(t / step_epochs) cosine     lr_min + (lr - lr_min) (1 + cos(pi (t - W) / (N - W))) /
+//   2 warm-up    lr (step + 1) / (W steps_per_epoch) in each of the first W steps_per_epoch steps, whatever follows
 #pragma once
 
 #include <cstdint>

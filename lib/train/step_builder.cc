@@ -211,9 +211,9 @@ StepGraph::Update StepGraph::MakeUpdate(Expr loss, const std::vector<VariableRef
     std::vector<Expr> old;
     for (const OptimizerSlot& slot : slots) {
       VariableRef s;
-      const Status status = context_->optimizer->GetOrCreate(
-          how.name + "/" + NameOf(v) + "/" + slot.name, slot.scalar ? Shape() : v->shape, VariableKind::kState,
-          Init::Constant(0), false, &s);
+      const Status status = context_->optimizer->GetOrCreate(how.name + "/" + NameOf(v) + "/" + slot.name,
+                                                             slot.scalar ? Shape() : v->shape, VariableKind::kState,
+                                                             Init::Constant(0), false, &s);
       if (!status.ok()) {
         Fail(status.message());
         return u;
@@ -281,8 +281,7 @@ Status StepGraph::Finish() {
   if (logits_.valid()) graph_.Output("rows", Sum(1.0 - Finite(StopGradient(logits_)), {1}).id());
 
   const auto assigns = graph_.assigns();  // a copy: Assign changes them
-  for (const auto& [v, value] : assigns)
-    graph_.Assign(v, Select(ok, Expr(&graph_, value), Read(&graph_, v)).id());
+  for (const auto& [v, value] : assigns) graph_.Assign(v, Select(ok, Expr(&graph_, value), Read(&graph_, v)).id());
   return graph_.ok() ? Status() : InvalidArgument(graph_.error());
 }
 

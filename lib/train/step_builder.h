@@ -1,9 +1,9 @@
 // StepGraph: the graph of one training step as a method builds it (losses/method.h), and what the trainer must know to
 // run it.
 //
-// Networks, auxiliary modules, method state and optimiser state are variables, so a step is a pure function of them, the
-// batch and the step's number. No assignment takes effect unless all losses, terms and gradients of the graph are finite:
-// Finish wraps each into Select(ok, new, old), a pass over tensors of parameter size.
+// Networks, auxiliary modules, method state and optimiser state are variables, so a step is a pure function of them,
+// the batch and the step's number. No assignment takes effect unless all losses, terms and gradients of the graph are
+// finite: Finish wraps each into Select(ok, new, old), a pass over tensors of parameter size.
 #pragma once
 
 #include <map>
@@ -22,11 +22,11 @@ namespace distil {
 // What steps are built over. Lives as long as the trainer.
 struct StepContext {
   std::vector<std::pair<std::string, std::shared_ptr<Network>>> roles;  // the first one's classes and input count
-  VariableSet* aux = nullptr;        // "<module>.<parameter>"
-  VariableSet* state = nullptr;      // of the method
-  VariableSet* optimizer = nullptr;  // of the phase: "<update>/<role>/<parameter>/<slot>"
-  TrainingOptions options;           // of the phase
-  double epochs = 0;                 // of the phase
+  VariableSet* aux = nullptr;                                           // "<module>.<parameter>"
+  VariableSet* state = nullptr;                                         // of the method
+  VariableSet* optimizer = nullptr;              // of the phase: "<update>/<role>/<parameter>/<slot>"
+  TrainingOptions options;                       // of the phase
+  double epochs = 0;                             // of the phase
   std::map<const Variable*, std::string> names;  // "student/conv1.weight"; Aux and State add theirs
 
   Network* Find(const std::string& role) const;
@@ -38,10 +38,12 @@ class StepGraph final : public StepBuilder {
  public:
   StepGraph(StepContext* context, int64_t batch);
 
-  // After the method has built its step: adds what the trainer reads, guards every assignment. The first mistake, if any.
+  // After the method has built its step: adds what the trainer reads, guards every assignment. The first mistake, if
+  // any.
   Status Finish();
 
-  // ---- for the trainer -----------------------------------------------------------------------------------------------
+  // ---- for the trainer
+  // -----------------------------------------------------------------------------------------------
   struct Rate {
     std::string input;  // "lr/0"
     Schedule schedule;
@@ -65,7 +67,8 @@ class StepGraph final : public StepBuilder {
   const std::vector<Extra>& extras() const { return extras_; }
   const Graph& built() const { return graph_; }
 
-  // ---- StepBuilder ---------------------------------------------------------------------------------------------------
+  // ---- StepBuilder
+  // ---------------------------------------------------------------------------------------------------
   Graph* graph() override { return &graph_; }
   int64_t batch() const override { return batch_; }
   int64_t classes() const override;
@@ -116,7 +119,7 @@ class StepGraph final : public StepBuilder {
   std::vector<std::string> terms_;
   std::vector<Expr> values_;  // of the terms
   std::vector<Expr> losses_;
-  std::vector<Expr> sums_;    // of squares of each update's gradients
+  std::vector<Expr> sums_;  // of squares of each update's gradients
   std::vector<std::string> squared_;
   std::vector<Expr> squares_;  // [1] each
 };

@@ -28,7 +28,8 @@ Status CheckRoles(const Device* device, const std::vector<std::string>& wanted, 
       return InvalidArgument("the network in the role '" + role + "' was made on another device than the trainer");
   }
   for (const std::string& role : wanted)
-    if (!names.count(role)) return InvalidArgument("method '" + method + "' needs a network in the role '" + role + "'");
+    if (!names.count(role))
+      return InvalidArgument("method '" + method + "' needs a network in the role '" + role + "'");
   return {};
 }
 
@@ -48,7 +49,8 @@ Status CheckInputs(const Trainer::Roles& roles) {
 }  // namespace
 
 Status CheckBatch(const Batch& batch, int64_t classes) {
-  if (batch.count < 1) return InvalidArgument("a batch has at least one image, this one " + std::to_string(batch.count));
+  if (batch.count < 1)
+    return InvalidArgument("a batch has at least one image, this one " + std::to_string(batch.count));
   if (!batch.images) return InvalidArgument("the batch has no images");
   for (int64_t i = 0; batch.labels && i < batch.count; ++i) {
     if (batch.labels[i] < 0 || batch.labels[i] >= classes)
@@ -102,7 +104,8 @@ Status Trainer::Create(std::shared_ptr<Device> device, const std::string& method
   return {};
 }
 
-// ---- Phases ----------------------------------------------------------------------------------------------------------
+// ---- Phases
+// ----------------------------------------------------------------------------------------------------------
 
 double Trainer::PhaseEpochs(size_t phase) const {
   const double own = recipe_.phases[phase].epochs;
@@ -158,14 +161,14 @@ Status Trainer::BuildGraphs(size_t phase, StepContext* context, int64_t batch,
   for (const auto& build : recipe_.phases[phase].steps) {
     auto g = std::make_unique<StepGraph>(context, batch);
     build(*g);
-    if (Status s = g->Finish(); !s.ok())
-      return {s.code(), "method '" + recipe_.expression + "': " + s.message()};
+    if (Status s = g->Finish(); !s.ok()) return {s.code(), "method '" + recipe_.expression + "': " + s.message()};
     out->push_back(std::move(g));
   }
   return {};
 }
 
-// ---- Programs --------------------------------------------------------------------------------------------------------
+// ---- Programs
+// --------------------------------------------------------------------------------------------------------
 
 Status Trainer::Compiled(int64_t batch, std::vector<StepProgram>** out) {
   auto found = programs_.find(batch);
@@ -199,7 +202,8 @@ Status Trainer::Compiled(int64_t batch, std::vector<StepProgram>** out) {
     p.report.resize(3 + p.graph->terms().size());
     p.report32.resize(p.report.size());
     if (i + 1 < graphs.size())
-      for (const auto& [v, value] : p.graph->built().assigns()) p.snapshots.push_back({v, std::vector<uint8_t>(v->storage.bytes)});
+      for (const auto& [v, value] : p.graph->built().assigns())
+        p.snapshots.push_back({v, std::vector<uint8_t>(v->storage.bytes)});
     const MemoryInfo m = program.memory();
     device_->Log(Device::kInfo, "phase '" + recipe_.phases[phase_].name + "', batch " + std::to_string(batch) +
                                     ": a program of " + std::to_string(program.launches()) + " launches, " +
@@ -244,7 +248,8 @@ Status Trainer::Memory(int64_t batch, MemoryInfo* out) {
   return {};
 }
 
-// ---- Inputs ----------------------------------------------------------------------------------------------------------
+// ---- Inputs
+// ----------------------------------------------------------------------------------------------------------
 
 Status Trainer::Scalar(StepProgram* p, const std::string& name, double value) {
   if (wide_) return p->program->SetInput(name, std::span<const double>(&value, 1));
@@ -255,8 +260,7 @@ Status Trainer::Scalar(StepProgram* p, const std::string& name, double value) {
 Status Trainer::FillImages(const Batch& batch, StepProgram* p) {
   const Shape shape = roles_.front().second->ImageShape(batch.count);
   const auto count = static_cast<size_t>(shape.elements()), each = count / static_cast<size_t>(batch.count);
-  if (!batch.bytes)
-    return p->program->SetInput("images", std::span(static_cast<const float*>(batch.images), count));
+  if (!batch.bytes) return p->program->SetInput("images", std::span(static_cast<const float*>(batch.images), count));
   float* to = wide_ ? nullptr : static_cast<float*>(p->program->InputData("images"));
   const bool direct = to != nullptr;
   if (!direct) {
@@ -277,7 +281,8 @@ Status Trainer::Fill(const Batch& batch, const Position& at, StepProgram* p) {
   const auto n = static_cast<size_t>(batch.count);
   if (p->images) DISTIL_RETURN_IF_ERROR(FillImages(batch, p));
   if (p->labels) {
-    if (!batch.labels) return InvalidArgument("the batch has no labels, and method '" + recipe_.expression + "' needs them");
+    if (!batch.labels)
+      return InvalidArgument("the batch has no labels, and method '" + recipe_.expression + "' needs them");
     DISTIL_RETURN_IF_ERROR(program.SetInput("labels", std::span(batch.labels, n)));
   }
   if (p->ids) {
@@ -297,15 +302,16 @@ Status Trainer::Fill(const Batch& batch, const Position& at, StepProgram* p) {
                             static_cast<int32_t>(step_), static_cast<int32_t>(k)};
     DISTIL_RETURN_IF_ERROR(program.SetInput(p->keys[k], std::span<const int32_t>(key)));
   }
-  for (const auto& [name, rows] : p->rows) DISTIL_RETURN_IF_ERROR(program.SetInput(name, std::span<const int32_t>(rows)));
+  for (const auto& [name, rows] : p->rows)
+    DISTIL_RETURN_IF_ERROR(program.SetInput(name, std::span<const int32_t>(rows)));
   for (const StepGraph::Extra& e : p->graph->extras()) {
     const std::string name = "extra/" + e.name;
     if (!program.HasInput(name)) continue;
     const auto real = extra_real_.find(e.name);
     const auto index = extra_index_.find(e.name);
     if (e.index ? index == extra_index_.end() : real == extra_real_.end())
-      return InvalidArgument("method '" + recipe_.expression + "' needs the input '" + e.name + "' " + e.shape.ToString() +
-                             (e.index ? " of integers" : ""));
+      return InvalidArgument("method '" + recipe_.expression + "' needs the input '" + e.name + "' " +
+                             e.shape.ToString() + (e.index ? " of integers" : ""));
     DISTIL_RETURN_IF_ERROR(e.index ? program.SetInput(name, std::span<const int32_t>(index->second))
                                    : program.SetInput(name, std::span<const float>(real->second)));
   }
@@ -321,7 +327,8 @@ Status Trainer::SetExtra(const std::string& name, std::span<const int32_t> value
   return {};
 }
 
-// ---- Steps -----------------------------------------------------------------------------------------------------------
+// ---- Steps
+// -----------------------------------------------------------------------------------------------------------
 
 Status Trainer::Report(StepProgram* p) {
   if (wide_) return p->program->Fetch("report", std::span<double>(p->report));
@@ -374,8 +381,8 @@ Status Trainer::NonFinite(const Batch& batch, StepProgram* p) {
       }
   }
   if (what.empty()) what = "a term is infinite";
-  return {Code::kNonFinite, what + " in step " + std::to_string(step_) + " (" + SampleText(batch, p) +
-                                "); the step was not applied"};
+  return {Code::kNonFinite,
+          what + " in step " + std::to_string(step_) + " (" + SampleText(batch, p) + "); the step was not applied"};
 }
 
 void Trainer::TakeSnapshots(std::vector<StepProgram>* programs, size_t current) {

@@ -18,7 +18,7 @@ namespace distil {
 
 struct Batch {
   int64_t count = 0;
-  bool bytes = false;              // uint8 [n,h,w,c]; otherwise float [n,c,h,w]
+  bool bytes = false;  // uint8 [n,h,w,c]; otherwise float [n,c,h,w]
   const void* images = nullptr;
   const int32_t* labels = nullptr;  // may be null where none are needed
   const uint32_t* ids = nullptr;    // null: 0, 1, 2...
@@ -68,8 +68,8 @@ class Trainer {
   struct StepProgram {
     std::unique_ptr<StepGraph> graph;
     std::unique_ptr<Program> program;
-    std::vector<std::string> keys;                                            // live key inputs, by number
-    std::vector<std::pair<std::string, std::vector<int32_t>>> rows;           // live row inputs
+    std::vector<std::string> keys;                                   // live key inputs, by number
+    std::vector<std::pair<std::string, std::vector<int32_t>>> rows;  // live row inputs
     bool images = false, labels = false, ids = false, epoch = false, step = false;
     std::vector<float> report32;
     std::vector<double> report;

@@ -1,0 +1,160 @@
+// Methods and training.
+
+#include "lib/api/internal.h"
+#include "losses/combine.h"
+
+using namespace distil;
+using api::Call;
+
+distil_status distil_method_get(size_t i, distil_method_info* info) {
+  return Call([&]() -> Status {
+    DISTIL_RETURN_IF_ERROR(api::NeedStruct(info, "info", "DISTIL_METHOD_INFO_INIT"));
+    const auto methods = AllMethods();
+    if (i >= methods.size()) return NotFound("there are " + std::to_string(methods.size()) + " methods");
+    const Method& m = *methods[i];
+    info->name = m.name, info->title = m.title, info->source = m.source;
+    info->needs_teacher = m.teacher;
+    info->options = m.options.size();
+    return {};
+  });
+}
+
+distil_status distil_method_option(size_t i, size_t k, const char** name, const char** fallback, const char** help) {
+  return Call([&]() -> Status {
+    DISTIL_NEED(name);
+    DISTIL_NEED(fallback);
+    DISTIL_NEED(help);
+    const auto methods = AllMethods();
+    if (i >= methods.size()) return NotFound("there are " + std::to_string(methods.size()) + " methods");
+    const auto& options = methods[i]->options;
+    if (k >= options.size())
+      return NotFound(std::string("method ") + methods[i]->name + " has " + std::to_string(options.size()) +
+                      " options");
+    *name = options[k].name, *fallback = options[k].fallback, *help = options[k].help;
+    return {};
+  });
+}
+
+distil_status distil_trainer_option(size_t k, const char** name, const char** fallback, const char** help) {
+  return Call([&]() -> Status {
+    DISTIL_NEED(name);
+    DISTIL_NEED(fallback);
+    DISTIL_NEED(help);
+    const auto ours = TrainingOptionRows();
+    const auto common = CommonOptions();
+    if (k < ours.size()) {
+      *name = ours[k].name, *fallback = ours[k].fallback, *help = ours[k].help;
+      return {};
+    }
+    k -= ours.size();
+    if (k >= common.size())
+      return NotFound("a trainer has " + std::to_string(ours.size() + common.size()) + " options");
+    *name = common[k].name, *fallback = common[k].fallback, *help = common[k].help;
+    return {};
+  });
+}
+
+distil_status distil_trainer_create(distil_device* device, const char* method, const char* options,
+                                    const distil_role* roles, size_t role_count, distil_trainer** trainer) {
+  if (trainer) *trainer = nullptr;
+  return Call([&]() -> Status {
+    DISTIL_NEED(device);
+    DISTIL_NEED(method);
+    DISTIL_NEED(roles);
+    DISTIL_NEED(trainer);
+    TextOptions text;
+    DISTIL_RETURN_IF_ERROR(api::Options(options, &text));
+    Trainer::Roles networks;
+    for (size_t i = 0; i < role_count; ++i) {
+      if (!roles[i].role || !roles[i].network)
+        return InvalidArgument("roles[" + std::to_string(i) + "]: role or network is NULL");
+      networks.emplace_back(roles[i].role, roles[i].network->network);
+    }
+    auto t = std::make_unique<distil_trainer>();
+    DISTIL_RETURN_IF_ERROR(Trainer::Create(device->device, method, text, networks, &t->trainer));
+    *trainer = t.release();
+    return {};
+  });
+}
+
+void distil_trainer_free(distil_trainer* trainer) { delete trainer; }
+
+distil_status distil_trainer_step(distil_trainer* trainer, const distil_batch* batch, distil_step_result* result) {
+  return Call([&]() -> Status {
+    DISTIL_NEED(trainer);
+    if (result) DISTIL_RETURN_IF_ERROR(api::NeedStruct(result, "result", "DISTIL_STEP_RESULT_INIT"));
+    Batch b;
+    DISTIL_RETURN_IF_ERROR(api::ToBatch(batch, &b));
+    StepResult r;
+    DISTIL_RETURN_IF_ERROR(trainer->trainer->Step(b, &r));
+    if (result) {
+      result->loss = r.loss, result->lr = r.lr;
+      result->step = r.step, result->epoch = r.epoch, result->correct = r.correct;
+    }
+    return {};
+  });
+}
+
+distil_status distil_trainer_position(const distil_trainer* trainer, int64_t* step, int64_t* total) {
+  return Call([&]() -> Status {
+    DISTIL_NEED(trainer);
+    DISTIL_NEED(step);
+    DISTIL_NEED(total);
+    *step = trainer->trainer->step();
+    *total = trainer->trainer->total_steps();
+    return {};
+  });
+}
+
+distil_status distil_trainer_term(const distil_trainer* trainer, size_t k, const char** name, double* value) {
+  return Call([&]() -> Status {
+    DISTIL_NEED(trainer);
+    DISTIL_NEED(name);
+    DISTIL_NEED(value);
+    const auto& terms = trainer->trainer->terms();
+    if (k >= terms.size())
+      return NotFound(terms.empty() ? "there are no terms before a step was done"
+                                    : "the last step had " + std::to_string(terms.size()) + " terms");
+    *name = terms[k].first.c_str();
+    *value = terms[k].second;
+    return {};
+  });
+}
+
+distil_status distil_trainer_gradient(const distil_trainer* trainer, const char* role, const char* parameter,
+                                      float* values, size_t count) {
+  return Call([&]() -> Status {
+    DISTIL_NEED(trainer);
+    DISTIL_NEED(role);
+    DISTIL_NEED(parameter);
+    DISTIL_NEED(values);
+    return trainer->trainer->Gradient(role, parameter, std::span(values, count));
+  });
+}
+
+distil_status distil_trainer_memory(distil_trainer* trainer, int64_t batch, distil_memory* memory) {
+  return Call([&]() -> Status {
+    DISTIL_NEED(trainer);
+    DISTIL_RETURN_IF_ERROR(api::NeedStruct(memory, "memory", "DISTIL_MEMORY_INIT"));
+    MemoryInfo m;
+    DISTIL_RETURN_IF_ERROR(trainer->trainer->Memory(batch, &m));
+    api::ToMemory(m, memory);
+    return {};
+  });
+}
+
+distil_status distil_trainer_save(const distil_trainer* trainer, const char* path) {
+  return Call([&]() -> Status {
+    DISTIL_NEED(trainer);
+    DISTIL_NEED(path);
+    return trainer->trainer->Save(path);
+  });
+}
+
+distil_status distil_trainer_load(distil_trainer* trainer, const char* path) {
+  return Call([&]() -> Status {
+    DISTIL_NEED(trainer);
+    DISTIL_NEED(path);
+    return trainer->trainer->Load(path);
+  });
+}
