@@ -48,7 +48,6 @@ Status ParseCheckpoint(const uint8_t* bytes, size_t count, Safetensors* out) {
 }
 
 // ---- Saving
-// ----------------------------------------------------------------------------------------------------------
 
 Status Trainer::FrozenDigest(const Network& n, std::string* hex) const {
   uint64_t version = 0;
@@ -111,7 +110,6 @@ Status Trainer::Save(const std::string& path) const {
 }
 
 // ---- Loading
-// ---------------------------------------------------------------------------------------------------------
 
 Status Trainer::CheckMetadata(const std::map<std::string, std::string>& metadata, Saved* out) const {
   Metadata mine;

@@ -105,7 +105,6 @@ Status Trainer::Create(std::shared_ptr<Device> device, const std::string& method
 }
 
 // ---- Phases
-// ----------------------------------------------------------------------------------------------------------
 
 double Trainer::PhaseEpochs(size_t phase) const {
   const double own = recipe_.phases[phase].epochs;
@@ -168,7 +167,6 @@ Status Trainer::BuildGraphs(size_t phase, StepContext* context, int64_t batch,
 }
 
 // ---- Programs
-// --------------------------------------------------------------------------------------------------------
 
 Status Trainer::Compiled(int64_t batch, std::vector<StepProgram>** out) {
   auto found = programs_.find(batch);
@@ -249,7 +247,6 @@ Status Trainer::Memory(int64_t batch, MemoryInfo* out) {
 }
 
 // ---- Inputs
-// ----------------------------------------------------------------------------------------------------------
 
 Status Trainer::Scalar(StepProgram* p, const std::string& name, double value) {
   if (wide_) return p->program->SetInput(name, std::span<const double>(&value, 1));
@@ -328,7 +325,6 @@ Status Trainer::SetExtra(const std::string& name, std::span<const int32_t> value
 }
 
 // ---- Steps
-// -----------------------------------------------------------------------------------------------------------
 
 Status Trainer::Report(StepProgram* p) {
   if (wide_) return p->program->Fetch("report", std::span<double>(p->report));

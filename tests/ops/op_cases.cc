@@ -75,7 +75,6 @@ Expr Primitive(Sample& s, Op op, const Exprs& in, std::vector<int64_t> ints = {}
 }
 
 // ---- Pointwise
-// ---------------------------------------------------------------------------------------------------
 
 struct PointwiseCase {
   Op op;
@@ -127,7 +126,6 @@ OpCase Pointwise(const PointwiseCase& c) {
 }
 
 // ---- Convolution
-// -------------------------------------------------------------------------------------------------
 
 struct ConvShapes {
   Shape x, w, y;
@@ -232,7 +230,6 @@ OpCase FusedConv(bool bias, bool residual, bool relu) {
 }
 
 // ---- Pooling
-// -----------------------------------------------------------------------------------------------------
 
 struct PoolCase {
   const char* name;
@@ -300,7 +297,6 @@ void AddPools(std::vector<OpCase>* cases) {
 }
 
 // ---- Moves
-// -------------------------------------------------------------------------------------------------------
 
 // A slice of `big`: shape of the result, and attributes whose `extent` is still to be filled in.
 Shape RandomSlice(Sample& s, const Shape& big, SliceAttrs* a) {
@@ -376,7 +372,6 @@ Exprs BuildIndexArithmetic(Sample& s) {
 }
 
 // ---- Reductions, order, rows
-// -------------------------------------------------------------------------------------
 
 Axes RandomAxes(Sample& s, int rank) {
   Axes axes;
@@ -422,7 +417,6 @@ Exprs BuildRandom(Sample& s) {
 }
 
 // ---- What passes make
-// --------------------------------------------------------------------------------------------
 
 // y = relu(x * g + b), with its sum over the last axis and its maximum over the first.
 Exprs BuildFused(Sample& s) {
@@ -452,7 +446,6 @@ Exprs BuildFused(Sample& s) {
 }
 
 // ---- Composites of nn.h and expr.h
-// -------------------------------------------------------------------------------
 
 Shape Image(Sample& s) { return {s.rng.Int(1, 2), s.rng.Int(1, 4), s.rng.Int(1, 6), s.rng.Int(1, 6)}; }
 

@@ -98,7 +98,6 @@ std::vector<size_t> CasesWith(int derivatives) {
 std::string CaseName(const testing::TestParamInfo<size_t>& info) { return OpCases()[info.param].name; }
 
 // ---- Every backend
-// -----------------------------------------------------------------------------------------------
 
 class Backends : public testing::TestWithParam<std::tuple<size_t, size_t>> {
  protected:
@@ -137,7 +136,6 @@ INSTANTIATE_TEST_SUITE_P(Ops, Backends,
                          });
 
 // ---- The rules of autodiff and of Lower, in f64
-// ------------------------------------------------------------------
 
 class Lowering : public testing::TestWithParam<size_t> {
  protected:
@@ -187,7 +185,6 @@ INSTANTIATE_TEST_SUITE_P(Ops, SecondDerivative, testing::ValuesIn(CasesWith(2)),
 INSTANTIATE_TEST_SUITE_P(Ops, Lowering, testing::ValuesIn(CasesWith(0)), CaseName);
 
 // ---- The table itself
-// --------------------------------------------------------------------------------------------
 
 TEST(OpCases, EveryOpHasOne) {
   std::set<Op> covered;

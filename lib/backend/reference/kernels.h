@@ -63,7 +63,6 @@ T* Out(const KernelArgs& a, int i = 0) {
 }
 
 // ---- Walking several tensors at once
-// -----------------------------------------------------------------------------
 
 using Strides = std::array<int64_t, kMaxRank>;
 
@@ -100,7 +99,6 @@ void Walk(const Shape& space, const std::array<Strides, K>& strides, F f) {
 }
 
 // ---- Makers
-// ------------------------------------------------------------------------------------------------------
 
 // y = op(x, y, z), operands broadcast.
 template <class T>
