@@ -67,19 +67,26 @@ Trainer::State::State(Backend* backend, uint64_t seed)
 
 Status Trainer::Create(std::shared_ptr<Device> device, const std::string& method, const TextOptions& options,
                        const Roles& roles, std::unique_ptr<Trainer>* out) {
-  std::unique_ptr<Trainer> t(new Trainer);
-  t->device_ = device;
-  t->backend_ = device->backend.get();
-  t->wide_ = t->backend_->real() == DType::kF64;
-
-  // Ours are read here, the rest is the method's.
+  // Ours are read by the trainer, the rest is the method's.
   const std::vector<std::string> names = TrainingOptionNames();
   TextOptions ours;
   for (const auto& [key, value] : options)
     if (std::find(names.begin(), names.end(), key) != names.end()) ours[key] = value;
-  DISTIL_RETURN_IF_ERROR(MakeRecipe(method, {options.begin(), options.end()}, &t->recipe_, names));
-  DISTIL_RETURN_IF_ERROR(ReadTrainingOptions(ours, &t->options_, &t->resolved_));
+  Recipe recipe;
+  DISTIL_RETURN_IF_ERROR(MakeRecipe(method, {options.begin(), options.end()}, &recipe, names));
+  return Create(std::move(device), std::move(recipe), ours, roles, out);
+}
 
+Status Trainer::Create(std::shared_ptr<Device> device, Recipe recipe, const TextOptions& options, const Roles& roles,
+                       std::unique_ptr<Trainer>* out) {
+  std::unique_ptr<Trainer> t(new Trainer);
+  t->device_ = device;
+  t->backend_ = device->backend.get();
+  t->wide_ = t->backend_->real() == DType::kF64;
+  t->recipe_ = std::move(recipe);
+  DISTIL_RETURN_IF_ERROR(ReadTrainingOptions(options, &t->options_, &t->resolved_));
+
+  const std::string& method = t->recipe_.expression;
   DISTIL_RETURN_IF_ERROR(CheckRoles(device.get(), t->recipe_.roles, roles, method));
   for (const std::string& role : t->recipe_.roles)
     for (const auto& r : roles)

@@ -36,8 +36,12 @@ class Trainer {
  public:
   using Roles = std::vector<std::pair<std::string, std::shared_ptr<Network>>>;
 
+  // `options`: the trainer's and the method's.
   static Status Create(std::shared_ptr<Device> device, const std::string& method, const TextOptions& options,
                        const Roles& roles, std::unique_ptr<Trainer>* out);
+  // `options`: the trainer's only.
+  static Status Create(std::shared_ptr<Device> device, Recipe recipe, const TextOptions& options, const Roles& roles,
+                       std::unique_ptr<Trainer>* out);
 
   Status Step(const Batch& batch, StepResult* result);
   // Another tensor of the next steps' batches, for methods that ask for one by this name.
@@ -49,6 +53,8 @@ class Trainer {
   // Terms of the last step: "loss", then the method's own.
   const std::vector<std::pair<std::string, double>>& terms() const { return terms_; }
   Status Gradient(const std::string& role, const std::string& parameter, std::span<float> values) const;
+  // Modules that live only in training, as far as steps have been built.
+  const VariableSet& aux() const { return state_->aux; }
   // Of the programs of the phase that the next step belongs to.
   Status Memory(int64_t batch, MemoryInfo* out);
 
