@@ -296,7 +296,7 @@ class Loop : public Kernel {
         case DType::kF64: break;  // not on this backend
       }
     }
-    for (int64_t have = distinct * cols; have < runs * run; have *= 2)
+    for (int64_t have = distinct * run; have < runs * run; have *= 2)
       ops_.copy(r, r + have, std::min(have, runs * run - have));
     return r;
   }
