@@ -56,7 +56,7 @@ TEST_P(Golden, LikePyTorch) {
   for (const TestBackend& t : TestBackends())
     if (t.name == way.backend) own = t.make(), backend = own.get(), options.bf16 = t.bf16, eps = t.eps;
   // Relative to the largest logit. Ten digits of the file; or PyTorch's own error in f32, in this format's eps.
-  const double tolerance = eps == 0 ? 1e-9 : 8 * want["f32_error"].number() * eps / 1.19e-7;
+  const double tolerance = eps == 0 ? 1e-9 : 4 * want["f32_error"].number() * eps / 1.19e-7;
 
   Graph g;
   VariableSet set([&](Variable* v, const Init& init) { return AllocateVariable(backend, 1, init, v); });
@@ -64,7 +64,9 @@ TEST_P(Golden, LikePyTorch) {
   const int64_t batch = want["batch"].integer();
   const Model* m = FindModel(way.network);
   ASSERT_NE(m, nullptr);
+  g.low_scope = true;  // as whoever trains or runs a network sets it
   Features f = m->Build(l, Input(&g, "input", {batch, 3, 32, 32}), {.classes = 100});
+  g.low_scope = false;
   ASSERT_EQ(g.error(), "");
   for (const VariableRef& v : set.all()) {
     const std::vector<int64_t> dims(v->shape.dims().begin(), v->shape.dims().end());
