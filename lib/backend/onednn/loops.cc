@@ -3,6 +3,7 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -267,38 +268,36 @@ class Loop : public Kernel {
     for (int64_t row = 0; row < distinct; ++row) {
       float* to = r + row * cols;
       switch (type) {
-        case DType::kF32: {
-          const float* p = static_cast<const float*>(address) + row * sr;
-          if (sc == 1)
-            ops_.copy(p, to, run);
-          else if (sc == 0)
-            std::fill_n(to, run, *p);
-          else
-            for (int64_t c = 0; c < run; ++c) to[c] = p[c * sc];
+        case DType::kF32:
+          Gather(static_cast<const float*>(address) + row * sr, contiguous ? 1 : sc, run, to, ops_.copy,
+                 [](float v) { return v; });
           break;
-        }
-        case DType::kBF16: {
-          const uint16_t* p = static_cast<const uint16_t*>(address) + row * sr;
-          if (sc == 1 || contiguous)
-            ops_.load_bf16(p, to, run);
-          else
-            for (int64_t c = 0; c < run; ++c) ops_.load_bf16(p + c * sc, to + c, 1);
+        case DType::kBF16:
+          Gather(static_cast<const uint16_t*>(address) + row * sr, contiguous ? 1 : sc, run, to, ops_.load_bf16,
+                 [](uint16_t v) { return std::bit_cast<float>(uint32_t{v} << 16); });
           break;
-        }
-        case DType::kI32: {
-          const int32_t* p = static_cast<const int32_t*>(address) + row * sr;
-          if (sc == 1 || contiguous)
-            ops_.load_i32(p, to, run);
-          else
-            for (int64_t c = 0; c < run; ++c) to[c] = static_cast<float>(p[c * sc]);
+        case DType::kI32:
+          Gather(static_cast<const int32_t*>(address) + row * sr, contiguous ? 1 : sc, run, to, ops_.load_i32,
+                 [](int32_t v) { return static_cast<float>(v); });
           break;
-        }
         case DType::kF64: break;  // not on this backend
       }
     }
     for (int64_t have = distinct * run; have < runs * run; have *= 2)
       ops_.copy(r, r + have, std::min(have, runs * run - have));
     return r;
+  }
+
+  // n elements of T at distance `stride`, as floats: together by `load`, alone by `convert`.
+  template <class T, class Convert>
+  static void Gather(const T* p, int64_t stride, int64_t n, float* to, void (*load)(const T*, float*, int64_t),
+                     Convert convert) {
+    if (stride == 1)
+      load(p, to, n);
+    else if (stride == 0)
+      std::fill_n(to, n, convert(*p));
+    else
+      for (int64_t i = 0; i < n; ++i) to[i] = convert(p[i * stride]);
   }
 
   void Store(const float* tile, void* base, size_t o, int64_t offset, int64_t rows, int64_t cols) const {
@@ -309,21 +308,25 @@ class Loop : public Kernel {
     const int64_t run = contiguous ? rows * cols : cols, runs = contiguous ? 1 : rows;
     for (int64_t row = 0; row < runs; ++row) {
       const float* from = tile + row * cols;
+      const int64_t step = contiguous ? 1 : sc;
       if (out_type_[o] == DType::kBF16) {
         uint16_t* p = static_cast<uint16_t*>(base) + offset + row * sr;
-        if (sc == 1 || contiguous)
+        if (step == 1) {
           ops_.store_bf16(from, p, run);
-        else
-          for (int64_t c = 0; c < run; ++c) ops_.store_bf16(from + c, p + c * sc, 1);
+        } else {
+          uint16_t rounded[kTile];
+          ops_.store_bf16(from, rounded, run);
+          for (int64_t c = 0; c < run; ++c) p[c * step] = rounded[c];
+        }
       } else if (out_type_[o] == DType::kI32) {
         int32_t* p = static_cast<int32_t*>(base) + offset + row * sr;
-        for (int64_t c = 0; c < run; ++c) p[c * (contiguous ? 1 : sc)] = static_cast<int32_t>(from[c]);
+        for (int64_t c = 0; c < run; ++c) p[c * step] = static_cast<int32_t>(from[c]);
       } else {
         float* p = static_cast<float*>(base) + offset + row * sr;
-        if (sc == 1 || contiguous)
+        if (step == 1)
           std::memmove(p, from, static_cast<size_t>(run) * sizeof(float));
         else
-          for (int64_t c = 0; c < run; ++c) p[c * sc] = from[c];
+          for (int64_t c = 0; c < run; ++c) p[c * step] = from[c];
       }
     }
   }
@@ -346,8 +349,8 @@ class Loop : public Kernel {
           const double v = static_cast<double>(tile[r * cols + c]);
           if (sum)
             a += v;
-          else if (!(v <= a))
-            a = v;
+          else if (v > a || v != v)
+            a = v;  // NaN stays
         }
       }
     }
@@ -363,7 +366,7 @@ class Loop : public Kernel {
           const double w = Accumulators(args, p)[acc_offset_[o] + i];
           if (outs_[o].reduce == FusedBody::kSum)
             v += w;
-          else if (!(w <= v))
+          else if (w > v || w != w)
             v = w;
         }
         const auto f = static_cast<float>(v);
