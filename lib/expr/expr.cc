@@ -107,12 +107,28 @@ int64_t Expr::dim(int axis) const {
   return axis >= 0 && axis < s.rank() ? s[axis] : 1;
 }
 
-Expr Input(Graph* g, const std::string& name, const Shape& shape) { return {g, g->Input(name, shape)}; }
-Expr IndexInput(Graph* g, const std::string& name, const Shape& shape) { return {g, g->Input(name, shape, true)}; }
-Expr Constant(Graph* g, double v) { return {g, g->Constant(v, 0)}; }
-Expr Data(Graph* g, const Shape& shape, std::vector<double> values) { return {g, g->Data(shape, std::move(values))}; }
+// An empty Expr has no graph, so formulas over it may ask for leaves of none.
+Expr Input(Graph* g, const std::string& name, const Shape& shape) {
+  if (g == nullptr) return {};
+  return {g, g->Input(name, shape)};
+}
+Expr IndexInput(Graph* g, const std::string& name, const Shape& shape) {
+  if (g == nullptr) return {};
+  return {g, g->Input(name, shape, true)};
+}
+Expr Constant(Graph* g, double v) {
+  if (g == nullptr) return {};
+  return {g, g->Constant(v, 0)};
+}
+Expr Data(Graph* g, const Shape& shape, std::vector<double> values) {
+  if (g == nullptr) return {};
+  return {g, g->Data(shape, std::move(values))};
+}
 Expr Iota(Graph* g, const Shape& shape) { return Make(g, Op::kIota, {}, Ints(shape)); }
-Expr Read(Graph* g, const VariableRef& v) { return {g, g->Read(v)}; }
+Expr Read(Graph* g, const VariableRef& v) {
+  if (g == nullptr) return {};
+  return {g, g->Read(v)};
+}
 
 Expr Random(Expr key, Expr ids, int slot, const Shape& shape) {
   Graph* g = GraphOf(Op::kRandom, {key, ids});
@@ -189,8 +205,8 @@ Expr Reshape(Expr x, const Shape& shape) {
   for (int i = 0; i < s.rank(); ++i) {
     if (s[i] == -1 && open < 0)
       open = i;
-    else
-      known *= s[i];
+    else if (__builtin_mul_overflow(known, s[i], &known))
+      known = 0;
   }
   if (open >= 0) s[open] = known > 0 && x.shape().elements() % known == 0 ? x.shape().elements() / known : 0;
   if (s == x.shape()) return x;
@@ -230,7 +246,8 @@ Expr Pad(Expr x, int axis, int64_t before, int64_t after) {
   Graph* g = GraphOf(Op::kPad, {x});
   if (g == nullptr || !g->ok()) return {};
   if (axis < 0) axis += x.rank();
-  if (axis < 0 || axis >= x.rank() || before < 0 || after < 0) {
+  const int64_t most = kMaxElements;
+  if (axis < 0 || axis >= x.rank() || before < 0 || after < 0 || before > most || after > most) {
     g->Fail("Pad: axis or amount is out of range");
     return {};
   }

@@ -18,6 +18,9 @@ Status VariableSet::GetOrCreate(const std::string& name, const Shape& shape, Var
     *out = v;
     return {};
   }
+  bool fits = shape.elements() <= kMaxElements;
+  for (int64_t d : shape.dims()) fits = fits && d >= 1;
+  if (!fits) return InvalidArgument(name + " cannot have shape " + shape.ToString());
   auto v = std::make_shared<Variable>();
   v->name = name;
   v->shape = shape;
@@ -77,8 +80,22 @@ VariableRef Layers::Buffer(const std::string& name, const Shape& shape, const In
   return Get(name, shape, VariableKind::kBuffer, init, integer);
 }
 
+// Before a weight takes memory, and before sizes are multiplied.
+bool Layers::CheckConv(const std::string& name, Expr x, int64_t channels, int64_t k, const ConvOptions& o) const {
+  if (!x.valid()) return false;
+  auto count = [](int64_t v, int64_t least) { return v >= least && v <= int64_t{1} << 20; };
+  if (x.rank() == 4 && count(channels, 1) && count(k, 1) && count(o.stride, 1) && count(o.dilation, 1) &&
+      count(o.pad, -1) && count(o.groups, 1) && count(o.output_padding, 0))
+    return true;
+  graph_->Fail(prefix_ + name + ": a convolution needs an input of rank 4, and channels, kernel, stride, dilation and " +
+               "groups of at least 1, got input " + x.shape().ToString() + ", " + std::to_string(channels) +
+               " channels, kernel " + std::to_string(k) + ", stride " + std::to_string(o.stride) + ", dilation " +
+               std::to_string(o.dilation) + ", groups " + std::to_string(o.groups));
+  return false;
+}
+
 Expr Layers::Conv(const std::string& name, Expr x, int64_t channels, int64_t k, const ConvOptions& o) {
-  if (!x.valid()) return {};
+  if (!CheckConv(name, x, channels, k, o)) return {};
   ConvAttrs a;
   a.stride[0] = a.stride[1] = o.stride;
   a.dilation[0] = a.dilation[1] = o.dilation;
@@ -97,7 +114,7 @@ Expr Layers::Conv(const std::string& name, Expr x, int64_t channels, int64_t k, 
 }
 
 Expr Layers::ConvTranspose(const std::string& name, Expr x, int64_t channels, int64_t k, const ConvOptions& o) {
-  if (!x.valid()) return {};
+  if (!CheckConv(name, x, channels, k, o)) return {};
   ConvAttrs a;
   a.stride[0] = a.stride[1] = o.stride;
   a.dilation[0] = a.dilation[1] = o.dilation;
@@ -121,6 +138,10 @@ Expr Layers::ConvTranspose(const std::string& name, Expr x, int64_t channels, in
 
 Expr Layers::BatchNorm(const std::string& name, Expr x, double eps, double momentum) {
   if (!x.valid()) return {};
+  if (x.rank() != 2 && x.rank() != 4) {
+    graph_->Fail(prefix_ + name + ": batch norm needs an input of rank 2 or 4, got " + x.shape().ToString());
+    return {};
+  }
   const int64_t c = x.dim(1);
   const Shape row = x.rank() == 4 ? Shape{1, c, 1, 1} : Shape{1, c};
   Expr gamma = Param(name + ".weight", {c}, Init::Constant(1));

@@ -93,6 +93,7 @@ class Layers {
   const std::vector<VariableRef>& used() const { return *used_; }
 
  private:
+  bool CheckConv(const std::string& name, Expr x, int64_t channels, int64_t k, const ConvOptions& o) const;
   VariableRef Get(const std::string& name, const Shape& shape, VariableKind kind, const Init& init, bool integer);
   Expr Value(const VariableRef& v) const;  // what stands in for it, or its own
 

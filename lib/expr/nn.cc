@@ -40,10 +40,19 @@ std::vector<double> NearestMatrix(int64_t out, int64_t in) {
   return m;
 }
 
-bool CheckImage(Expr x, const char* what, int64_t h, int64_t w) {
+bool CheckImage(Expr x, const char* what) {
   if (!x.valid()) return false;
-  if (x.rank() == 4 && h >= 1 && w >= 1) return true;
-  x.graph()->Fail(std::string(what) + ": needs an input of rank 4 and extents from 1, got " + x.shape().ToString());
+  if (x.rank() == 4) return true;
+  x.graph()->Fail(std::string(what) + ": needs an input of rank 4, got " + x.shape().ToString());
+  return false;
+}
+
+bool CheckResize(Expr x, const char* what, int64_t h, int64_t w) {
+  if (!CheckImage(x, what)) return false;
+  constexpr int64_t kMost = 4096;  // the matrices have in * out numbers
+  if (h >= 1 && w >= 1 && std::max({h, w, x.dim(2), x.dim(3)}) <= kMost) return true;
+  x.graph()->Fail(std::string(what) + ": extents lie between 1 and " + std::to_string(kMost) + ", got " +
+                  std::to_string(h) + " x " + std::to_string(w) + " from " + x.shape().ToString());
   return false;
 }
 
@@ -73,17 +82,17 @@ Expr L2Normalize(Expr x, const Axes& axes, double eps) { return x / L2Norm(x, ax
 Expr GlobalAvgPool(Expr x) { return Reshape(Mean(x, {2, 3}), {x.dim(0), x.dim(1)}); }
 
 Expr ResizeBilinear(Expr x, int64_t h, int64_t w) {
-  if (!CheckImage(x, "ResizeBilinear", h, w)) return {};
+  if (!CheckResize(x, "ResizeBilinear", h, w)) return {};
   return Resample(x, BilinearMatrix(h, x.dim(2)), h, BilinearMatrix(w, x.dim(3)), w);
 }
 
 Expr ResizeNearest(Expr x, int64_t h, int64_t w) {
-  if (!CheckImage(x, "ResizeNearest", h, w)) return {};
+  if (!CheckResize(x, "ResizeNearest", h, w)) return {};
   return Resample(x, NearestMatrix(h, x.dim(2)), h, NearestMatrix(w, x.dim(3)), w);
 }
 
 Expr ChannelShuffle(Expr x, int64_t groups) {
-  if (!CheckImage(x, "ChannelShuffle", 1, 1)) return {};
+  if (!CheckImage(x, "ChannelShuffle")) return {};
   if (groups < 1 || x.dim(1) % groups) {
     x.graph()->Fail("ChannelShuffle: " + std::to_string(x.dim(1)) + " channels do not divide into " +
                     std::to_string(groups) + " groups");
@@ -102,10 +111,13 @@ Expr KthSmallest(Expr x, int64_t k) {
 Expr TopK(Expr x, int64_t k) {
   if (!x.valid()) return {};
   const int64_t n = x.dim(-1);
-  if (k < 1 || k > n) {
-    x.graph()->Fail("TopK: k = " + std::to_string(k) + " of " + std::to_string(n));
+  if (x.rank() < 1 || x.rank() == kMaxRank || k < 1 || k > n) {
+    x.graph()->Fail("TopK: k = " + std::to_string(k) + " of " + std::to_string(n) + " along the last axis of " +
+                    x.shape().ToString() + ", which may have rank 1 to " + std::to_string(kMaxRank - 1));
     return {};
   }
+  Shape out = x.shape();
+  out[out.rank() - 1] = k;
   // want[j] = rank of the j-th largest; [...,1,n] against [k,1]
   Shape row = x.shape();
   row[row.rank() - 1] = 1;
@@ -114,8 +126,6 @@ Expr TopK(Expr x, int64_t k) {
   ranks[ranks.rank() - 2] = k;
   Expr want = (n - 1.0) - Reshape(Iota(x.graph(), {k}), ranks);
   Expr picked = Sum(Select(Equal(Reshape(Rank(x), row), want), Reshape(x, row), 0.0), {-1});
-  Shape out = x.shape();
-  out[out.rank() - 1] = k;
   return Reshape(picked, out);
 }
 

@@ -115,9 +115,13 @@ NodeId Graph::Add(Node node) {
 
   Inferred inferred = InferShapes(*this, node, node.variable ? node.variable->shape : Shape());
   if (inferred.error.empty()) {
-    for (const Shape& s : inferred.shapes)
+    for (const Shape& s : inferred.shapes) {
+      if (s.elements() > kMaxElements) inferred.error = "the result would have shape " + s.ToString() + ", which is too large";
       for (int64_t d : s.dims())
-        if (d <= 0) inferred.error = "the result would have shape " + s.ToString() + ", with an extent below 1";
+        if (d <= 0)
+          inferred.error = "the result would have shape " + s.ToString() + ", with an extent below 1 or a rank above " +
+                           std::to_string(kMaxRank);
+    }
   }
   if (!inferred.error.empty()) {
     Fail(Describe(*this, node) + ": " + inferred.error);
@@ -163,6 +167,11 @@ ValueId Graph::Input(const std::string& name, const Shape& shape, bool index) {
   n.name = name;
   n.ints.assign(shape.dims().begin(), shape.dims().end());
   n.ints.push_back(index);
+  for (const Node& other : nodes_)
+    if (other.op == Op::kInput && other.name == name && other.ints != n.ints) {
+      Fail("Input " + name + ": the name is used twice, with different shapes or types");
+      return kNoValue;
+    }
   const NodeId id = Add(std::move(n));
   return id == ~0u ? kNoValue : nodes_[id].out[0];
 }
@@ -174,6 +183,7 @@ ValueId Graph::Data(const Shape& shape, std::vector<double> data) {
 }
 
 ValueId Graph::Read(const VariableRef& v) {
+  if (!v) Fail("Variable: it is missing");
   Node n;
   n.op = Op::kVariable;
   n.variable = v;
@@ -182,8 +192,10 @@ ValueId Graph::Read(const VariableRef& v) {
 }
 
 void Graph::Assign(const VariableRef& v, ValueId value) {
+  if (!v) Fail("assign: the variable is missing");
   if (!ok()) return;
   if (value >= values_.size()) return Fail("assign " + v->name + ": the value is missing");
+  if (values_[value].index) return Fail("assign " + v->name + ": the value holds indices, not real numbers");
   if (!(values_[value].shape == v->shape))
     return Fail("assign " + v->name + ": the variable has shape " + v->shape.ToString() + ", the value " +
                 values_[value].shape.ToString());

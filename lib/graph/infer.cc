@@ -21,6 +21,11 @@ std::string Str(int64_t v) { return std::to_string(v); }
 
 Shape FromInts(const std::vector<int64_t>& ints, size_t n) { return Shape(std::span(ints.data(), n)); }
 
+// Attributes that count steps, and attributes that are extents: bounded, so that the rules below cannot overflow.
+constexpr int64_t kMaxStep = int64_t{1} << 20;
+bool IsStep(int64_t v, int64_t least) { return v >= least && v <= kMaxStep; }
+bool IsExtent(int64_t v) { return v >= 0 && v <= kMaxElements; }
+
 Inferred InferPointwise(const Ctx& c) {
   Shape out = c.in(0);
   for (int i = 1; i < c.arity(); ++i) {
@@ -52,9 +57,13 @@ Inferred InferIota(const Ctx& c) { return One(FromInts(c.n.ints, c.n.ints.size()
 
 // ints: slot, then the shape. Inputs: key [4] and ids [batch].
 Inferred InferRandom(const Ctx& c) {
+  if (c.n.ints.size() < 2) return Bad("a slot and a shape with one row per sample are needed");
   const Shape s(std::span(c.n.ints.data() + 1, c.n.ints.size() - 1));
-  if (c.in(0).elements() != 4) return Bad("the key has four numbers");
-  if (s.rank() < 1 || c.in(1).rank() != 1 || c.in(1)[0] != s[0]) return Bad("one sample id per row is needed");
+  if (c.in(0).elements() != 4 || !c.g.value(c.n.in[0]).index) return Bad("the key has four integers");
+  if (c.in(1).rank() != 1 || c.in(1)[0] != s[0] || !c.g.value(c.n.in[1]).index)
+    return Bad("one sample id per row is needed");
+  if (c.n.ints[0] < 0 || c.n.ints[0] > 255) return Bad("slot " + Str(c.n.ints[0]) + " is outside 0 to 255");
+  if (s[0] > 0 && s.elements() / s[0] > int64_t{1} << 26) return Bad("a row has more than 2^26 numbers");
   return One(s);
 }
 
@@ -92,11 +101,13 @@ Inferred InferTranspose(const Ctx& c) {
   return One(s);
 }
 
-// begin + (extent-1)*step of every axis must lie inside `big`.
+// begin + (small-1)*step of every axis must lie inside `big`.
 std::string CheckSlice(const SliceAttrs& a, const Shape& small, const Shape& big) {
   for (int i = 0; i < big.rank(); ++i) {
     if (a.step[i] < 1) return "steps must be 1 or more";
-    if (a.begin[i] < 0 || small[i] < 1 || a.begin[i] + (small[i] - 1) * a.step[i] >= big[i])
+    const bool inside = a.begin[i] >= 0 && a.begin[i] < big[i] && small[i] >= 1 &&
+                        small[i] - 1 <= (big[i] - 1 - a.begin[i]) / a.step[i];
+    if (!inside)
       return "axis " + Str(i) + ": begin " + Str(a.begin[i]) + ", extent " + Str(small[i]) + ", step " +
              Str(a.step[i]) + " does not fit into " + Str(big[i]);
   }
@@ -128,6 +139,7 @@ Inferred InferConcat(const Ctx& c) {
       if (d != axis && c.in(i)[d] != s[d]) return Bad("operands differ on axis " + Str(d));
     if (c.g.value(c.n.in[i]).index != c.g.value(c.n.in[0]).index) return Bad("index and real operands do not mix");
     s[static_cast<int>(axis)] += c.in(i)[static_cast<int>(axis)];
+    if (s.elements() > kMaxElements) return Bad("the result would be too large");
   }
   return One(s);
 }
@@ -157,11 +169,18 @@ int64_t ConvOut(int64_t in, int64_t k, int64_t stride, int64_t pad, int64_t dil)
   return span < 0 ? 0 : span / stride + 1;
 }
 
-std::string CheckConv(const ConvAttrs& a, const Shape& x, const Shape& w, const Shape& y) {
+std::string CheckConvAttrs(const ConvAttrs& a) {
   for (int i = 0; i < 2; ++i) {
-    if (a.stride[i] < 1 || a.dilation[i] < 1 || a.pad[i] < 0) return "stride and dilation start at 1, padding at 0";
+    if (!IsStep(a.stride[i], 1) || !IsStep(a.dilation[i], 1) || !IsStep(a.pad[i], 0))
+      return "stride and dilation start at 1, padding at 0, and none exceeds " + Str(kMaxStep);
+    if (!IsExtent(a.size[i])) return "extent " + Str(a.size[i]) + " is out of range";
   }
-  if (a.groups < 1 || x[1] % a.groups || w[0] % a.groups)
+  if (!IsStep(a.groups, 1)) return "groups start at 1 and end at " + Str(kMaxStep);
+  return "";
+}
+
+std::string CheckConv(const ConvAttrs& a, const Shape& x, const Shape& w, const Shape& y) {
+  if (x[1] % a.groups || w[0] % a.groups)
     return Str(x[1]) + " input and " + Str(w[0]) + " output channels do not divide into " + Str(a.groups) + " groups";
   if (w[1] != x[1] / a.groups)
     return "the weight expects " + Str(w[1] * a.groups) + " input channels, the input has " + Str(x[1]);
@@ -179,10 +198,9 @@ Inferred InferConv2d(const Ctx& c) {
   if (c.arity() != 2 + a.bias + a.residual) return Bad("wrong number of operands");
   const Shape &x = c.in(0), &w = c.in(1);
   if (x.rank() != 4 || w.rank() != 4) return Bad("input and weight must have rank 4");
+  if (std::string why = CheckConvAttrs(a); !why.empty()) return Bad(why);
   Shape y{x[0], w[0], 0, 0};
-  for (int i = 0; i < 2; ++i)
-    if (a.stride[i] >= 1 && a.dilation[i] >= 1)
-      y[2 + i] = ConvOut(x[2 + i], w[2 + i], a.stride[i], a.pad[i], a.dilation[i]);
+  for (int i = 0; i < 2; ++i) y[2 + i] = ConvOut(x[2 + i], w[2 + i], a.stride[i], a.pad[i], a.dilation[i]);
   if (std::string why = CheckConv(a, x, w, y); !why.empty()) return Bad(why);
   if (a.residual && !(c.in(2 + static_cast<int>(a.bias)) == y)) return Bad("the residual has another shape");
   if (a.bias && c.in(2).elements() != w[0]) return Bad("the bias needs one number per output channel");
@@ -192,6 +210,7 @@ Inferred InferConv2dInput(const Ctx& c) {
   const ConvAttrs a = ConvAttrs::Unpack(c.n.ints);
   const Shape &y = c.in(0), &w = c.in(1);
   if (y.rank() != 4 || w.rank() != 4) return Bad("input and weight must have rank 4");
+  if (std::string why = CheckConvAttrs(a); !why.empty()) return Bad(why);
   const Shape x{y[0], w[1] * a.groups, a.size[0], a.size[1]};
   if (std::string why = CheckConv(a, x, w, y); !why.empty()) return Bad(why);
   return One(x);
@@ -200,7 +219,7 @@ Inferred InferConv2dWeight(const Ctx& c) {
   const ConvAttrs a = ConvAttrs::Unpack(c.n.ints);
   const Shape &x = c.in(0), &y = c.in(1);
   if (x.rank() != 4 || y.rank() != 4) return Bad("both operands must have rank 4");
-  if (a.groups < 1) return Bad("groups start at 1");
+  if (std::string why = CheckConvAttrs(a); !why.empty()) return Bad(why);
   const Shape w{y[1], x[1] / a.groups, a.size[0], a.size[1]};
   if (std::string why = CheckConv(a, x, w, y); !why.empty()) return Bad(why);
   return One(w);
@@ -219,8 +238,8 @@ Inferred PoolShape(const PoolAttrs& a, const Shape& x) {
   for (int i = 0; i < 2; ++i) {
     if (a.adaptive) {
       if (a.size[i] < 1) return Bad("output extents start at 1");
-    } else if (a.kernel[i] < 1 || a.stride[i] < 1 || a.pad[i] < 0 || 2 * a.pad[i] > a.kernel[i]) {
-      return Bad("kernel and stride start at 1, padding is at most half the kernel");
+    } else if (!IsStep(a.kernel[i], 1) || !IsStep(a.stride[i], 1) || a.pad[i] < 0 || a.pad[i] > a.kernel[i] / 2) {
+      return Bad("kernel and stride start at 1 and end at " + Str(kMaxStep) + ", padding is at most half the kernel");
     }
   }
   const Shape y{x[0], x[1], PoolOut(a, x[2], 0), PoolOut(a, x[3], 1)};
@@ -243,6 +262,7 @@ Inferred InferAvgPoolGrad(const Ctx& c) {
   PoolAttrs a = PoolAttrs::Unpack(c.n.ints);
   const Shape& y = c.in(0);
   if (y.rank() != 4) return Bad("the input must have rank 4");
+  if (!IsExtent(a.size[0]) || !IsExtent(a.size[1])) return Bad("the input's extents are out of range");
   const Shape x{y[0], y[1], a.size[0], a.size[1]};
   if (a.adaptive) a.size[0] = a.out[0], a.size[1] = a.out[1];
   Inferred check = PoolShape(a, x);

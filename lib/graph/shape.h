@@ -11,6 +11,8 @@
 namespace distil {
 
 inline constexpr int kMaxRank = 8;
+// No value of a graph has more elements, so that byte counts and index arithmetic never overflow.
+inline constexpr int64_t kMaxElements = int64_t{1} << 40;
 
 class Shape {
  public:
@@ -26,13 +28,16 @@ class Shape {
   int rank() const { return rank_; }
   int64_t operator[](int i) const { return d_[i]; }
   int64_t& operator[](int i) { return d_[i]; }
-  int64_t elements() const {
+  int64_t elements() const {  // INT64_MAX when the product is larger
     int64_t n = 1;
-    for (int i = 0; i < rank_; ++i) n *= d_[i];
+    for (int i = 0; i < rank_; ++i)
+      if (__builtin_mul_overflow(n, d_[i], &n)) return INT64_MAX;
     return n;
   }
+  // One axis too many turns all extents into 0, which no graph accepts.
   void Append(int64_t d) {
     if (rank_ < kMaxRank) d_[rank_++] = d;
+    else d_.fill(0);
   }
   std::span<const int64_t> dims() const { return {d_.data(), static_cast<size_t>(rank_)}; }
   std::string ToString() const {  // "[64,3,32,32]"
