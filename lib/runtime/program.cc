@@ -12,6 +12,8 @@
 namespace distil {
 namespace {
 
+constexpr size_t kChunk = 1024;  // numbers converted at a time, so that no call allocates
+
 // Copies numbers between a host array of T and device memory that holds `type`.
 template <class T>
 Status Put(Backend* backend, DType type, void* to, std::span<const T> values) {
@@ -20,8 +22,12 @@ Status Put(Backend* backend, DType type, void* to, std::span<const T> values) {
     if constexpr (std::is_same_v<D, T>) {
       backend->Upload(to, values.data(), values.size_bytes());
     } else {
-      const std::vector<D> converted(values.begin(), values.end());
-      backend->Upload(to, converted.data(), converted.size() * sizeof(D));
+      D chunk[kChunk];
+      for (size_t i = 0; i < values.size(); i += kChunk) {
+        const size_t n = std::min(kChunk, values.size() - i);
+        for (size_t j = 0; j < n; ++j) chunk[j] = static_cast<D>(values[i + j]);
+        backend->Upload(static_cast<D*>(to) + i, chunk, n * sizeof(D));
+      }
     }
   };
   switch (type) {
@@ -40,9 +46,12 @@ Status Get(Backend* backend, DType type, const void* from, std::span<T> values) 
     if constexpr (std::is_same_v<D, T>) {
       backend->Download(values.data(), from, values.size_bytes());
     } else {
-      std::vector<D> raw(values.size());
-      backend->Download(raw.data(), from, raw.size() * sizeof(D));
-      std::transform(raw.begin(), raw.end(), values.begin(), [](D d) { return static_cast<T>(d); });
+      D chunk[kChunk];
+      for (size_t i = 0; i < values.size(); i += kChunk) {
+        const size_t n = std::min(kChunk, values.size() - i);
+        backend->Download(chunk, static_cast<const D*>(from) + i, n * sizeof(D));
+        for (size_t j = 0; j < n; ++j) values[i + j] = static_cast<T>(chunk[j]);
+      }
     }
   };
   switch (type) {
@@ -128,6 +137,11 @@ struct Program::Impl {
   }
 
   Status TakeMemory() {
+    for (const VariableRef& v : plan.variables) {
+      if (v->storage.bytes != static_cast<size_t>(v->shape.elements()) * DTypeSize(backend->real()))
+        return InvalidArgument("variable " + v->name + " was not allocated for the " + std::string(backend->name()) +
+                               " backend's number type");
+    }
     DISTIL_RETURN_IF_ERROR(backend->Allocate(plan.arena, &arena));
     DISTIL_RETURN_IF_ERROR(backend->Allocate(plan.constants, &constants));
     DISTIL_RETURN_IF_ERROR(backend->Allocate(plan.io, &io));
@@ -224,22 +238,26 @@ std::vector<std::string> Program::Listing() const {
 
 Status AllocateVariable(Backend* backend, uint64_t seed, const Init& init, Variable* v) {
   const auto n = static_cast<size_t>(v->shape.elements());
-  DISTIL_RETURN_IF_ERROR(backend->Allocate(n * DTypeSize(backend->real()), &v->storage));
-  std::vector<double> values(n, init.a);
-  if (init.kind != Init::kConstant) {
-    const uint32_t name = HashName(v->name.data(), v->name.size());
-    for (size_t i = 0; i < n; ++i) {
-      const auto w = RandomWords(seed, Purpose::kInit, name, 0, static_cast<uint32_t>(i));
-      const double u = (static_cast<double>(w[0]) + 0.5) / 4294967296.0;
-      if (init.kind == Init::kUniform) {
-        values[i] = (2 * u - 1) * init.a;
-      } else {  // Box-Muller
-        const double t = (static_cast<double>(w[1]) + 0.5) / 4294967296.0;
-        values[i] = init.a * std::sqrt(-2 * std::log(u)) * std::cos(2 * std::numbers::pi * t);
-      }
-    }
+  const size_t size = DTypeSize(backend->real());
+  DISTIL_RETURN_IF_ERROR(backend->Allocate(n * size, &v->storage));
+  ++v->version;
+  const uint32_t name = HashName(v->name.data(), v->name.size());
+  auto value = [&](size_t i) {
+    if (init.kind == Init::kConstant) return init.a;
+    const auto w = RandomWords(seed, Purpose::kInit, name, 0, static_cast<uint32_t>(i));
+    const double u = (static_cast<double>(w[0]) + 0.5) / 4294967296.0;
+    if (init.kind == Init::kUniform) return (2 * u - 1) * init.a;
+    const double t = (static_cast<double>(w[1]) + 0.5) / 4294967296.0;  // Box-Muller
+    return init.a * std::sqrt(-2 * std::log(u)) * std::cos(2 * std::numbers::pi * t);
+  };
+  double chunk[kChunk];
+  for (size_t i = 0; i < n; i += kChunk) {
+    const size_t m = std::min(kChunk, n - i);
+    for (size_t j = 0; j < m; ++j) chunk[j] = value(i + j);
+    DISTIL_RETURN_IF_ERROR(Put(backend, backend->real(), static_cast<char*>(v->storage.data) + i * size,
+                               std::span<const double>(chunk, m)));
   }
-  return WriteVariable(backend, std::span<const double>(values), v);
+  return {};
 }
 
 namespace {
