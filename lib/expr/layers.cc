@@ -87,7 +87,8 @@ bool Layers::CheckConv(const std::string& name, Expr x, int64_t channels, int64_
   if (x.rank() == 4 && count(channels, 1) && count(k, 1) && count(o.stride, 1) && count(o.dilation, 1) &&
       count(o.pad, -1) && count(o.groups, 1) && count(o.output_padding, 0))
     return true;
-  graph_->Fail(prefix_ + name + ": a convolution needs an input of rank 4, and channels, kernel, stride, dilation and " +
+  graph_->Fail(prefix_ + name +
+               ": a convolution needs an input of rank 4, and channels, kernel, stride, dilation and " +
                "groups of at least 1, got input " + x.shape().ToString() + ", " + std::to_string(channels) +
                " channels, kernel " + std::to_string(k) + ", stride " + std::to_string(o.stride) + ", dilation " +
                std::to_string(o.dilation) + ", groups " + std::to_string(o.groups));

@@ -116,7 +116,8 @@ NodeId Graph::Add(Node node) {
   Inferred inferred = InferShapes(*this, node, node.variable ? node.variable->shape : Shape());
   if (inferred.error.empty()) {
     for (const Shape& s : inferred.shapes) {
-      if (s.elements() > kMaxElements) inferred.error = "the result would have shape " + s.ToString() + ", which is too large";
+      if (s.elements() > kMaxElements)
+        inferred.error = "the result would have shape " + s.ToString() + ", which is too large";
       for (int64_t d : s.dims())
         if (d <= 0)
           inferred.error = "the result would have shape " + s.ToString() + ", with an extent below 1 or a rank above " +

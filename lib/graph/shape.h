@@ -36,8 +36,10 @@ class Shape {
   }
   // One axis too many turns all extents into 0, which no graph accepts.
   void Append(int64_t d) {
-    if (rank_ < kMaxRank) d_[rank_++] = d;
-    else d_.fill(0);
+    if (rank_ < kMaxRank)
+      d_[rank_++] = d;
+    else
+      d_.fill(0);
   }
   std::span<const int64_t> dims() const { return {d_.data(), static_cast<size_t>(rank_)}; }
   std::string ToString() const {  // "[64,3,32,32]"

@@ -25,13 +25,11 @@ using Numbers = std::vector<double>;
 
 TEST(Gradients, TwoPathsAdd) {
   // y = sum x^2 + 3x:  2x + 3
-  EXPECT_EQ(GradientAt({3}, {1, -2, 0.5}, [](Expr x) { return SumAll(x * x + 3.0 * x); }),
-            (Numbers{5, -1, 4}));
+  EXPECT_EQ(GradientAt({3}, {1, -2, 0.5}, [](Expr x) { return SumAll(x * x + 3.0 * x); }), (Numbers{5, -1, 4}));
 }
 
 TEST(Gradients, ZeroWhereThereIsNoPath) {
-  EXPECT_EQ(GradientAt({2, 2}, {1, 2, 3, 4}, [](Expr x) { return Constant(x.graph(), 2); }),
-            (Numbers{0, 0, 0, 0}));
+  EXPECT_EQ(GradientAt({2, 2}, {1, 2, 3, 4}, [](Expr x) { return Constant(x.graph(), 2); }), (Numbers{0, 0, 0, 0}));
   EXPECT_EQ(GradientAt({2}, {1, 2}, [](Expr x) { return SumAll(Floor(x) + Sign(x) + Greater(x, 1.5)); }),
             (Numbers{0, 0}));
 }
@@ -78,8 +76,7 @@ TEST(Gradients, ThirdDerivative) {
 }
 
 TEST(Gradients, TiesShareTheMaximum) {
-  EXPECT_EQ(GradientAt({4}, {1, 5, 5, 2}, [](Expr x) { return SumAll(MaxOf(x, {0})); }),
-            (Numbers{0, 0.5, 0.5, 0}));
+  EXPECT_EQ(GradientAt({4}, {1, 5, 5, 2}, [](Expr x) { return SumAll(MaxOf(x, {0})); }), (Numbers{0, 0.5, 0.5, 0}));
 }
 
 TEST(Gradients, MaxPoolTieGoesToTheFirst) {
@@ -98,9 +95,7 @@ TEST(Gradients, KinksAsPyTorch) {
 
 TEST(Gradients, SelectIgnoresTheOtherBranch) {
   // The derivative of sqrt at 0 is infinite, and must not reach the chosen constant.
-  auto safe = [](Expr x) {
-    return SumAll(Select(Greater(x, 0.0), Sqrt(Select(Greater(x, 0.0), x, 1.0)), 0.0));
-  };
+  auto safe = [](Expr x) { return SumAll(Select(Greater(x, 0.0), Sqrt(Select(Greater(x, 0.0), x, 1.0)), 0.0)); };
   EXPECT_EQ(GradientAt({2}, {0, 4}, safe), (Numbers{0, 0.25}));
 }
 
@@ -114,8 +109,7 @@ TEST(Gradients, L2NormalizeIsFiniteAtZero) {
 }
 
 TEST(Gradients, LogSoftmaxOfLargeLogits) {
-  const Numbers d =
-      GradientAt({1, 3}, {1e4, 0, -1e4}, [](Expr z) { return SumAll(Slice(LogSoftmax(z), 1, 1, 1)); });
+  const Numbers d = GradientAt({1, 3}, {1e4, 0, -1e4}, [](Expr z) { return SumAll(Slice(LogSoftmax(z), 1, 1, 1)); });
   EXPECT_EQ(d, (Numbers{-1, 1, 0}));
 }
 

@@ -90,14 +90,12 @@ const std::vector<Mistake>& Mistakes() {
        {"Conv2d", "kernel is larger than the padded input"}},
       {"ConvGroups",
        [](Graph& g) {
-         Conv2d(Input(&g, "x", {1, 3, 8, 8}), Input(&g, "w", {4, 1, 3, 3}),
-                ConvWith([](auto& a) { a.groups = 2; }));
+         Conv2d(Input(&g, "x", {1, 3, 8, 8}), Input(&g, "w", {4, 1, 3, 3}), ConvWith([](auto& a) { a.groups = 2; }));
        },
        {"Conv2d", "do not divide into 2 groups"}},
       {"ConvStride",
        [](Graph& g) {
-         Conv2d(Input(&g, "x", {1, 3, 8, 8}), Input(&g, "w", {4, 3, 3, 3}),
-                ConvWith([](auto& a) { a.stride[0] = 0; }));
+         Conv2d(Input(&g, "x", {1, 3, 8, 8}), Input(&g, "w", {4, 3, 3, 3}), ConvWith([](auto& a) { a.stride[0] = 0; }));
        },
        {"Conv2d", "stride"}},
       {"PoolPadding",
@@ -218,9 +216,7 @@ const std::vector<Mistake>& Mistakes() {
          g.Output("y", x.id());
        },
        {"output y", "used twice"}},
-      {"AssignShape",
-       [](Graph& g) { g.Assign(Var("v", {3}), Input(&g, "x", {2}).id()); },
-       {"assign v", "[3]", "[2]"}},
+      {"AssignShape", [](Graph& g) { g.Assign(Var("v", {3}), Input(&g, "x", {2}).id()); }, {"assign v", "[3]", "[2]"}},
       {"AssignIndex",
        [](Graph& g) { g.Assign(Var("v", {2}), IndexInput(&g, "x", {2}).id()); },
        {"assign v", "indices"}},
@@ -492,8 +488,8 @@ TEST(Shape, Results) {
 TEST(Types, IndicesStayIndicesWhenTheyMove) {
   Graph g;
   Expr i = IndexInput(&g, "i", {2, 3}), j = IndexInput(&g, "j", {2});
-  for (Expr e : {Reshape(i, {6}), Transpose(i), Slice(i, 1, 0, 2), Concat({i, i}, 0),
-                 BroadcastTo(i, {4, 2, 3}), StopGradient(i), Gather(i, j)}) {
+  for (Expr e : {Reshape(i, {6}), Transpose(i), Slice(i, 1, 0, 2), Concat({i, i}, 0), BroadcastTo(i, {4, 2, 3}),
+                 StopGradient(i), Gather(i, j)}) {
     EXPECT_TRUE(e.index());
     EXPECT_EQ(g.value(e.id()).dtype, DType::kI32);
   }

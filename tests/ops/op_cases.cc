@@ -24,8 +24,7 @@ Expr Sample::In(const Shape& shape, Domain d) {
   const auto n = static_cast<size_t>(shape.elements());
   std::vector<double> values(n);
   if (d.distinct) {  // equally spaced, in random order
-    for (size_t i = 0; i < n; ++i)
-      values[i] = d.lo + (d.hi - d.lo) * static_cast<double>(i) / static_cast<double>(n);
+    for (size_t i = 0; i < n; ++i) values[i] = d.lo + (d.hi - d.lo) * static_cast<double>(i) / static_cast<double>(n);
     rng.Shuffle(&values);
   }
   for (double& v : values) {
@@ -144,20 +143,16 @@ ConvShapes RandomConv(Sample& s, ConvKind kind) {
   int64_t in = r.Int(1, 4), out = r.Int(1, 4), k[2] = {3, 3};
   c.a.pad[0] = c.a.pad[1] = 1;
   switch (kind) {
-    case kPlainConv:
-      break;
+    case kPlainConv: break;
     case kPointConv:
       k[0] = k[1] = 1;
       c.a.pad[0] = c.a.pad[1] = 0;
       c.a.stride[0] = c.a.stride[1] = r.Int(1, 2);
       break;
-    case kStrided:
-      c.a.stride[0] = c.a.stride[1] = 2;
-      break;
+    case kStrided: c.a.stride[0] = c.a.stride[1] = 2; break;
     case kGeneral:
       for (int i = 0; i < 2; ++i) {
-        k[i] = r.Int(1, 4), c.a.stride[i] = r.Int(1, 3), c.a.pad[i] = r.Int(0, 3),
-        c.a.dilation[i] = r.Int(1, 2);
+        k[i] = r.Int(1, 4), c.a.stride[i] = r.Int(1, 3), c.a.pad[i] = r.Int(0, 3), c.a.dilation[i] = r.Int(1, 2);
       }
       break;
     case kGrouped:
@@ -169,9 +164,7 @@ ConvShapes RandomConv(Sample& s, ConvKind kind) {
       out = in * r.Int(1, 2);
       c.a.stride[0] = c.a.stride[1] = r.Int(1, 2);
       break;
-    case kWide:
-      in = out = 16;
-      break;
+    case kWide: in = out = 16; break;
   }
   const int64_t n = r.Int(1, 3);
   c.x = {n, in, 0, 0};
@@ -243,15 +236,9 @@ std::vector<PoolCase> Pools() {
     return a;
   };
   std::vector<PoolCase> pools = {
-      {"2x2", window(2, 2, 2, 0)},
-      {"overlapping", window(3, 3, 2, 1)},
-      {"uneven", window(2, 3, 1, 1)},
-      {"sparse", window(1, 2, 3, 0)},
-      {"ceil", window(3, 3, 2, 0)},
-      {"ceil_padded", window(3, 2, 2, 1)},
-      {"unpadded", window(3, 3, 2, 1)},
-      {"ceil_unpadded", window(3, 3, 2, 1)},
-      {"adaptive", {}},
+      {"2x2", window(2, 2, 2, 0)},      {"overlapping", window(3, 3, 2, 1)},   {"uneven", window(2, 3, 1, 1)},
+      {"sparse", window(1, 2, 3, 0)},   {"ceil", window(3, 3, 2, 0)},          {"ceil_padded", window(3, 2, 2, 1)},
+      {"unpadded", window(3, 3, 2, 1)}, {"ceil_unpadded", window(3, 3, 2, 1)}, {"adaptive", {}},
   };
   pools[4].a.ceil_mode = pools[5].a.ceil_mode = pools[7].a.ceil_mode = 1;
   pools[6].a.count_include_pad = pools[7].a.count_include_pad = 0;
@@ -279,13 +266,12 @@ void AddPools(std::vector<OpCase>* cases) {
                         const Shape x = PoolInput(s);
                         return {Primitive(s, Op::kMaxPool, {s.In(x, kDistinct), s.In(x)}, a.Pack())};
                       }});
+    cases->push_back({"MaxPoolScatter" + name, Op::kMaxPoolScatter, [a](Sample& s) -> Exprs {
+                        const Shape x = PoolInput(s);
+                        return {Primitive(s, Op::kMaxPoolScatter, {s.In(x, kDistinct), s.In(Pooled(x, a))}, a.Pack())};
+                      }});
     cases->push_back(
-        {"MaxPoolScatter" + name, Op::kMaxPoolScatter, [a](Sample& s) -> Exprs {
-           const Shape x = PoolInput(s);
-           return {Primitive(s, Op::kMaxPoolScatter, {s.In(x, kDistinct), s.In(Pooled(x, a))}, a.Pack())};
-         }});
-    cases->push_back({"AvgPool" + name, Op::kAvgPool,
-                      [a](Sample& s) -> Exprs { return {AvgPool(s.In(PoolInput(s)), a)}; }});
+        {"AvgPool" + name, Op::kAvgPool, [a](Sample& s) -> Exprs { return {AvgPool(s.In(PoolInput(s)), a)}; }});
     cases->push_back({"AvgPoolGrad" + name, Op::kAvgPoolGrad, [a](Sample& s) -> Exprs {
                         const Shape x = PoolInput(s);
                         PoolAttrs b = a;
@@ -359,16 +345,14 @@ Exprs BuildIndexMoves(Sample& s) {
   Expr i = s.Index({n}, 100), j = s.Index({n}, 100);
   Expr both = Concat({Reshape(i, {1, n}), Reshape(j, {1, n})}, 0);  // [2,n]
   Expr table = Reshape(Transpose(both), {2 * n});
-  return {Transpose(both), BroadcastTo(Slice(both, 1, 1, n - 1), {2, n - 1}),
-          Gather(table, s.Index({3}, 2 * n))};
+  return {Transpose(both), BroadcastTo(Slice(both, 1, 1, n - 1), {2, n - 1}), Gather(table, s.Index({3}, 2 * n))};
 }
 // Ops that compute read indices as numbers.
 Exprs BuildIndexArithmetic(Sample& s) {
   const int64_t n = s.rng.Int(2, 6);
   Expr i = s.Index({n}, 3), x = s.In({n, 3});
-  return {i * 0.5,      Sum(i, {0}),     Equal(Reshape(i, {n, 1}), Reshape(i, {1, n})),
-          OneHot(i, 3), PickLabel(x, i), MaxOf(i, {0}),
-          Rank(i)};
+  return {i * 0.5,       Sum(i, {0}), Equal(Reshape(i, {n, 1}), Reshape(i, {1, n})), OneHot(i, 3), PickLabel(x, i),
+          MaxOf(i, {0}), Rank(i)};
 }
 
 // ---- Reductions, order, rows
@@ -425,13 +409,10 @@ Exprs BuildFused(Sample& s) {
   auto body = std::make_shared<FusedBody>();
   body->space = space;
   auto load = [](int i) { return FusedBody::Instr{FusedBody::kLoad, Op::kAdd, {i, -1, -1}, 0}; };
-  auto op = [](Op o, int i, int j = -1, int k = -1) {
-    return FusedBody::Instr{FusedBody::kOp, o, {i, j, k}, 0};
-  };
+  auto op = [](Op o, int i, int j = -1, int k = -1) { return FusedBody::Instr{FusedBody::kOp, o, {i, j, k}, 0}; };
   const FusedBody::Instr half = {FusedBody::kConst, Op::kAdd, {-1, -1, -1}, 0.5};
-  body->code = {
-      load(0),         load(1), load(2), half, op(Op::kMul, 0, 1), op(Op::kMul, 2, 3), op(Op::kAdd, 4, 5),
-      op(Op::kRelu, 6)};
+  body->code = {load(0),         load(1), load(2), half, op(Op::kMul, 0, 1), op(Op::kMul, 2, 3), op(Op::kAdd, 4, 5),
+                op(Op::kRelu, 6)};
   body->outs = {{7, FusedBody::kStore, space},
                 {7, FusedBody::kSum, {space[0], space[1], 1}},
                 {6, FusedBody::kMax, {1, space[1], space[2]}}};
@@ -458,9 +439,7 @@ std::vector<OpCase> MakeCases() {
                    }});
 
   cases.push_back({"Constant", Op::kConstant, [](Sample& s) -> Exprs { return {Constant(&s.graph, 0.75)}; }});
-  cases.push_back({"Data", Op::kData, [](Sample& s) -> Exprs {
-                     return {Data(&s.graph, {2, 2}, {1, -2, 0.5, 4})};
-                   }});
+  cases.push_back({"Data", Op::kData, [](Sample& s) -> Exprs { return {Data(&s.graph, {2, 2}, {1, -2, 0.5, 4})}; }});
   cases.push_back({"Iota", Op::kIota, [](Sample& s) -> Exprs { return {Iota(&s.graph, s.AnyShape(0, 3))}; }});
   cases.push_back({"Random", Op::kRandom, BuildRandom, 8, 1});
 
@@ -476,8 +455,7 @@ std::vector<OpCase> MakeCases() {
   cases.push_back({"IndexArithmetic", {}, BuildIndexArithmetic});
   for (int i = 0; i < 8; ++i) {
     const bool ta = i & 1, tb = i & 2, batched = i & 4;
-    const std::string name =
-        std::string("MatMul_") + (ta ? "t" : "n") + (tb ? "t" : "n") + (batched ? "_batched" : "");
+    const std::string name = std::string("MatMul_") + (ta ? "t" : "n") + (tb ? "t" : "n") + (batched ? "_batched" : "");
     cases.push_back({name, Op::kMatMul, [=](Sample& s) { return BuildMatMul(s, ta, tb, batched); }, 32});
   }
   for (auto [name, kind] : kConvs) {
@@ -493,14 +471,12 @@ std::vector<OpCase> MakeCases() {
   cases.push_back({"BatchNorm", Op::kBatchNorm, BuildBatchNorm, 64});
   cases.push_back({"Gather", Op::kGather, BuildGather});
   cases.push_back({"ScatterAdd", Op::kScatterAdd, BuildScatterAdd});
-  cases.push_back(
-      {"Rank", Op::kRank, [](Sample& s) -> Exprs { return {Rank(s.In(s.AnyShape(1, 3), kDistinct))}; }});
+  cases.push_back({"Rank", Op::kRank, [](Sample& s) -> Exprs { return {Rank(s.In(s.AnyShape(1, 3), kDistinct))}; }});
   cases.push_back({"StopGradient", Op::kStopGradient,
                    [](Sample& s) -> Exprs { return {StopGradient(s.In(s.AnyShape(0, 3)))}; }, 8, 0});
   cases.push_back({"Fused", Op::kFused, BuildFused, 32, 0});
   cases.push_back({"Reorder", Op::kReorder,
-                   [](Sample& s) -> Exprs { return {Primitive(s, Op::kReorder, {s.In(s.AnyShape(0, 3))})}; },
-                   8, 0});
+                   [](Sample& s) -> Exprs { return {Primitive(s, Op::kReorder, {s.In(s.AnyShape(0, 3))})}; }, 8, 0});
 
   cases.push_back({"LogSoftmax",
                    {},
@@ -508,12 +484,7 @@ std::vector<OpCase> MakeCases() {
                      return {LogSoftmax(s.In(s.AnyShape(1, 3), {-4, 4}))};
                    },
                    32});
-  cases.push_back({"Softmax",
-                   {},
-                   [](Sample& s) -> Exprs {
-                     return {Softmax(s.In(s.AnyShape(1, 3), {-4, 4}))};
-                   },
-                   32});
+  cases.push_back({"Softmax", {}, [](Sample& s) -> Exprs { return {Softmax(s.In(s.AnyShape(1, 3), {-4, 4}))}; }, 32});
   cases.push_back(
       {"Softplus", {}, [](Sample& s) -> Exprs { return {Softplus(s.In(s.AnyShape(1, 3), kAwayFromZero))}; }});
   cases.push_back({"L2Normalize",
@@ -530,8 +501,7 @@ std::vector<OpCase> MakeCases() {
                      return {Mean(x, RandomAxes(s, x.rank())), MeanAll(x)};
                    },
                    16});
-  cases.push_back(
-      {"GlobalAvgPool", {}, [](Sample& s) -> Exprs { return {GlobalAvgPool(s.In(Image(s)))}; }, 16});
+  cases.push_back({"GlobalAvgPool", {}, [](Sample& s) -> Exprs { return {GlobalAvgPool(s.In(Image(s)))}; }, 16});
   cases.push_back(
       {"AdaptiveAvgPool",
        {},

@@ -81,8 +81,7 @@ void CheckDerivatives(Built& b, const std::vector<Expr>& d) {
       }
       program.Set(name, feeds.at(name));
       for (size_t k = 0; k < u.size(); ++k) want += slope[k] * u[k], scale += std::abs(slope[k] * u[k]);
-      EXPECT_NEAR((loss[1] - loss[0]) / (2 * h), want, 1e-6 * scale)
-          << "input " << name << ", trial " << trial;
+      EXPECT_NEAR((loss[1] - loss[0]) / (2 * h), want, 1e-6 * scale) << "input " << name << ", trial " << trial;
     }
   }
 }
@@ -175,8 +174,7 @@ TEST_P(Lowering, ChangesNoValue) {
       EXPECT_NE(lowered.node(n).op, Op::kStopGradient);
       EXPECT_NE(lowered.node(n).op, Op::kBatchNorm);
     }
-    ExpectClose(RunOnce(ReferenceF64(), lowered, b.all()), RunOnce(ReferenceF64(), b.sample.graph, b.all()),
-                1e-13);
+    ExpectClose(RunOnce(ReferenceF64(), lowered, b.all()), RunOnce(ReferenceF64(), b.sample.graph, b.all()), 1e-13);
   }
 }
 
@@ -196,13 +194,11 @@ TEST(OpCases, EveryOpHasOne) {
     for (NodeId n : LiveNodes(b.sample.graph)) found = found || b.sample.graph.node(n).op == *c.op;
     EXPECT_TRUE(found) << c.name << " does not use " << OpName(*c.op);
   }
-#define POINTWISE(name, ...) \
-  EXPECT_TRUE(covered.count(Op::k##name)) << #name << " has no case in op_cases.cc";
+#define POINTWISE(name, ...) EXPECT_TRUE(covered.count(Op::k##name)) << #name << " has no case in op_cases.cc";
 #include "lib/graph/pointwise.def"
 #undef POINTWISE
-#define OP(name, ...)                                                \
-  EXPECT_TRUE(!NeedsCase(Op::k##name) || covered.count(Op::k##name)) \
-      << #name << " has no case in op_cases.cc";
+#define OP(name, ...) \
+  EXPECT_TRUE(!NeedsCase(Op::k##name) || covered.count(Op::k##name)) << #name << " has no case in op_cases.cc";
 #include "lib/graph/ops.def"
 #undef OP
 }

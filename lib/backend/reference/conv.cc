@@ -60,8 +60,7 @@ KernelPtr MakeConv2d(const Ctx& c) {
                   for (int64_t i = 0; i < s.oh; ++i) {
                     const int64_t h = s.Row(i, kh);
                     if (h < 0 || h >= s.h) continue;
-                    for (int64_t j = first; j < last; ++j)
-                      plane[i * s.ow + j] += weight * x[h * s.w + s.Column(j, kw)];
+                    for (int64_t j = first; j < last; ++j) plane[i * s.ow + j] += weight * x[h * s.w + s.Column(j, kw)];
                   }
                 }
               }

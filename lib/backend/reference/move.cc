@@ -49,8 +49,7 @@ KernelPtr MakeFlatCopy(const Ctx& c) {
   const auto n = static_cast<size_t>(c.out().elements());
   return WithElement<T>(c, [&](auto e) {
     using E = decltype(e);
-    return MakeLoop([=](const KernelArgs& a) { std::memmove(a.out[0], a.in[0], n * sizeof(E)); }, 0,
-                    {{0, 0}});
+    return MakeLoop([=](const KernelArgs& a) { std::memmove(a.out[0], a.in[0], n * sizeof(E)); }, 0, {{0, 0}});
   });
 }
 
@@ -83,8 +82,7 @@ KernelPtr MakeReorder(const Ctx& c) {
   const DType real = std::is_same_v<T, double> ? DType::kF64 : DType::kF32;
   const Value &from = c.g.value(c.n.in[0]), &to = c.g.value(c.n.out[0]);
   const bool known = from.layout == Layout::kPlain && to.layout == Layout::kPlain &&
-                     (from.dtype == real || from.dtype == DType::kI32) &&
-                     (to.dtype == real || to.dtype == DType::kI32);
+                     (from.dtype == real || from.dtype == DType::kI32) && (to.dtype == real || to.dtype == DType::kI32);
   if (!known) return nullptr;
   if (from.dtype == to.dtype) return MakeFlatCopy<T>(c);
   auto convert = [n](auto out, auto in) {

@@ -39,8 +39,7 @@ auto WithScalar(Op op, Use use) {
     return use([]([[maybe_unused]] T x, [[maybe_unused]] T y, [[maybe_unused]] T z) { return T(value); });
 #include "lib/graph/pointwise.def"
 #undef POINTWISE
-    default:
-      return use([](T x, T, T) { return x; });
+    default: return use([](T x, T, T) { return x; });
   }
 }
 
@@ -70,8 +69,7 @@ KernelPtr MakeFused(const Ctx& c) {
   size_t sums = 0;
   Aliases aliases;
   for (size_t o = 0; o < body->outs.size(); ++o) {
-    if (body->outs[o].reduce != FusedBody::kStore)
-      sums += static_cast<size_t>(body->outs[o].shape.elements());
+    if (body->outs[o].reduce != FusedBody::kStore) sums += static_cast<size_t>(body->outs[o].shape.elements());
     // At each point every load comes before every store.
     for (int i = 0; i < c.arity() && body->outs[o].reduce == FusedBody::kStore; ++i)
       if (c.in(i) == space) aliases.emplace_back(i, static_cast<int>(o));
@@ -101,12 +99,8 @@ KernelPtr MakeFused(const Ctx& c) {
             const FusedBody::Instr& instr = steps[i].instr;
             auto arg = [&](int k) { return instr.arg[k] >= 0 ? v[instr.arg[k]] : T(0); };
             switch (instr.kind) {
-              case FusedBody::kLoad:
-                v[i] = In<T>(a, instr.arg[0])[offset(steps[i].strides)];
-                break;
-              case FusedBody::kConst:
-                v[i] = static_cast<T>(instr.value);
-                break;
+              case FusedBody::kLoad: v[i] = In<T>(a, instr.arg[0])[offset(steps[i].strides)]; break;
+              case FusedBody::kConst: v[i] = static_cast<T>(instr.value); break;
               case FusedBody::kOp: {
                 const int arity = Arity(instr.op);
                 v[i] = steps[i].f(arg(0), arity > 1 ? arg(1) : T(0), arity > 2 ? arg(2) : T(0));

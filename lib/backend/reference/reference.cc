@@ -17,29 +17,23 @@ KernelPtr Make(const Ctx& c) {
     return Make##name<T>(c);
 #include "lib/graph/ops.def"
 #undef OP
-    default:
-      return nullptr;
+    default: return nullptr;
   }
 }
 
 // Whether the node reads its input `i` as int32: it only moves elements, or wants indices there.
 bool TakesIndex(const Graph& g, const Node& n, int i) {
   switch (n.op) {
-    case Op::kRandom:
-      return true;
-    case Op::kGather:
-      return i == 1 || g.value(n.out[0]).index;
-    case Op::kScatterAdd:
-      return i == 1;
+    case Op::kRandom: return true;
+    case Op::kGather: return i == 1 || g.value(n.out[0]).index;
+    case Op::kScatterAdd: return i == 1;
     case Op::kReshape:
     case Op::kTranspose:
     case Op::kSlice:
     case Op::kConcat:
     case Op::kBroadcast:
-    case Op::kReorder:
-      return true;
-    default:
-      return false;
+    case Op::kReorder: return true;
+    default: return false;
   }
 }
 
@@ -48,9 +42,7 @@ class ReferenceBackend : public Backend {
   ReferenceBackend(const HostOptions& options, DType real) : options_(options), real_(real) {}
 
   std::string_view name() const override { return "reference"; }
-  std::string description() const override {
-    return real_ == DType::kF64 ? "plain C++, f64" : "plain C++, f32";
-  }
+  std::string description() const override { return real_ == DType::kF64 ? "plain C++, f64" : "plain C++, f32"; }
   DType real() const override { return real_; }
 
   // Everything is native. Where an op computes with an index tensor, a Reorder turns it into real numbers
