@@ -57,9 +57,11 @@ class Assigner {
     if (layout != Layout::kOpaque && !Spatial(value.shape) && value.layout != Layout::kOpaque) layout = Layout::kPlain;
     if (value.layout == layout && value.dtype == dtype && (layout != Layout::kOpaque || value.opaque == opaque))
       return have;
+    // Weights are packed from row-major f32; one that was computed on the way may lie otherwise.
+    const bool packs = layout == Layout::kOpaque && (value.layout != Layout::kPlain || value.dtype != DType::kF32);
     Node n;
     n.op = Op::kReorder;
-    n.in = {have};
+    n.in = {packs ? Want(v, Layout::kPlain, DType::kF32) : have};
     n.ints = {static_cast<int64_t>(layout), static_cast<int64_t>(dtype), opaque};
     if (layout == Layout::kOpaque || value.layout == Layout::kOpaque) n.ints.push_back(groups_);
     return Describe(Add(std::move(n)), layout, dtype, opaque);
