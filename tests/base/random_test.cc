@@ -24,8 +24,7 @@ TEST(Philox, KnownAnswers) {
 TEST(RandomWords, CounterAndKeyAreTheArguments) {
   // Counter (index, a, b, purpose) and key (low, high word of the seed): the third vector above needs purpose
   // 0x03707344, which is legal for the enum's underlying type.
-  Words w =
-      RandomWords(0x299f31d0a4093822, static_cast<Purpose>(0x03707344), 0x85a308d3, 0x13198a2e, 0x243f6a88);
+  Words w = RandomWords(0x299f31d0a4093822, static_cast<Purpose>(0x03707344), 0x85a308d3, 0x13198a2e, 0x243f6a88);
   EXPECT_EQ(w, (Words{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}));
 }
 

@@ -25,14 +25,14 @@ inline std::shared_ptr<Device> MakeDevice(const std::string& name, HostOptions h
   return d;
 }
 
-#define ASSERT_OK(expr)                              \
-  do {                                               \
-    const ::distil::Status ok_ = (expr);             \
+#define ASSERT_OK(expr)                                      \
+  do {                                                       \
+    const ::distil::Status ok_ = (expr);                     \
     ASSERT_TRUE(ok_.ok()) << #expr << ": " << ok_.message(); \
   } while (0)
-#define EXPECT_OK(expr)                              \
-  do {                                               \
-    const ::distil::Status ok_ = (expr);             \
+#define EXPECT_OK(expr)                                      \
+  do {                                                       \
+    const ::distil::Status ok_ = (expr);                     \
     EXPECT_TRUE(ok_.ok()) << #expr << ": " << ok_.message(); \
   } while (0)
 
@@ -71,14 +71,14 @@ inline std::shared_ptr<Network> TinyNetwork(const std::shared_ptr<Device>& devic
 }
 
 // Images, labels and ids of a batch; a batch is a view of them.
-struct Data {
+struct Samples {
   std::vector<float> real;
   std::vector<uint8_t> bytes;
   std::vector<int32_t> labels;
   std::vector<uint32_t> ids;
 
   // Batch `k` of a made-up data set for TinyNetwork.
-  explicit Data(uint32_t k, int64_t count = 6, int64_t pixels = 3 * 8 * 8) {
+  explicit Samples(uint32_t k, int64_t count = 6, int64_t pixels = 3 * 8 * 8) {
     for (int64_t i = 0; i < count; ++i) {
       const auto id = k * 100 + static_cast<uint32_t>(i);
       ids.push_back(id);
