@@ -45,7 +45,7 @@ symbols() {
 exports_only_the_api() {
   local others
   others=$(symbols | grep -E '^(GLOBAL|WEAK|UNIQUE) DEFAULT ' |
-    grep -vE '^GLOBAL DEFAULT distil_|^(WEAK|UNIQUE) DEFAULT _Z(T[ISV]|GV)?N?[KVR]*(S[tabsiod]|9__gnu_cxx)' || true)
+    grep -vE '^GLOBAL DEFAULT distil_|^(WEAK|UNIQUE) DEFAULT _Z(Z|T[ISV]|GV)?N?[KVR]*(S[tabsiod]|9__gnu_cxx)' || true)
   same '' "$(c++filt <<< "$others")" && symbols | grep -q '^GLOBAL DEFAULT distil_'
 }
 
