@@ -22,15 +22,9 @@ herr_t KeepInnermost(unsigned n, const H5E_error2_t* error, void* cause) {
 
 }  // namespace
 
-H5Scope::H5Scope() : lock_(Lock()) {
-  H5Eget_auto2(H5E_DEFAULT, &print_, &print_data_);
-  H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
-}
+H5Scope::H5Scope() : lock_(Lock()) { H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr); }
 
-H5Scope::~H5Scope() {
-  H5Eclear2(H5E_DEFAULT);
-  H5Eset_auto2(H5E_DEFAULT, print_, print_data_);
-}
+H5Scope::~H5Scope() { H5Eclear2(H5E_DEFAULT); }
 
 std::string H5Cause() {
   std::string cause;
@@ -94,18 +88,17 @@ uint64_t H5Array::elements() const {
   return n;
 }
 
-bool H5Exists(hid_t file, const std::string& path) {
+Status H5Exists(hid_t file, const std::string& file_name, const std::string& path, bool* exists) {
+  *exists = false;
   for (size_t slash = 1; slash != std::string::npos;) {  // H5Lexists wants every group on the way to exist
     slash = path.find('/', slash);
-    const std::string prefix = path.substr(0, slash);
-    if (H5Lexists(file, prefix.c_str(), H5P_DEFAULT) <= 0) return false;
-    if (slash != std::string::npos) {
-      H5Id group(H5Gopen2(file, prefix.c_str(), H5P_DEFAULT));
-      if (!group.ok()) return false;
-      ++slash;
-    }
+    const htri_t found = H5Lexists(file, path.substr(0, slash).c_str(), H5P_DEFAULT);
+    if (found < 0) return Corrupt(file_name + ": " + Printable(path) + " cannot be looked up: " + H5Cause());
+    if (found == 0) return {};
+    if (slash != std::string::npos) ++slash;
   }
-  return true;
+  *exists = true;
+  return {};
 }
 
 namespace {

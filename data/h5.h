@@ -1,8 +1,9 @@
 // HDF5's C API made safe: handles that close themselves, one lock, silence on stderr, and errors as
 // sentences.
 //
-// Every use of HDF5 in distil holds an H5Scope: libhdf5 need not be thread-safe, and its error stack is
-// neither printed nor left behind for the application's own use of HDF5.
+// Every use of HDF5 in distil holds an H5Scope: libhdf5 need not be thread-safe. HDF5 is silent in a thread
+// from the first H5Scope on, for good: after a damaged file it would otherwise print a complaint even at
+// exit.
 #pragma once
 
 #include <hdf5.h>
@@ -25,8 +26,6 @@ class H5Scope {
 
  private:
   std::lock_guard<std::recursive_mutex> lock_;
-  H5E_auto2_t print_ = nullptr;
-  void* print_data_ = nullptr;
 };
 
 // The innermost cause on HDF5's error stack, e.g. "file signature not found"; clears the stack.
@@ -70,7 +69,7 @@ struct H5Array {
   std::string ShapeText() const;  // "(50000, 32, 32, 3)"
   uint64_t elements() const;
 };
-bool H5Exists(hid_t file, const std::string& path);
+Status H5Exists(hid_t file, const std::string& file_name, const std::string& path, bool* exists);
 Status H5OpenArray(hid_t file, const std::string& file_name, const std::string& path, H5Array* array);
 
 // Rows [first, first + count) of the leading dimension, as `memory_type`.

@@ -11,7 +11,9 @@ namespace {
 // Opens attribute `name` of the root group as a scalar or one-dimensional array of at most `limit` values.
 Status Open(hid_t file, const std::string& what, const char* name, size_t limit, H5Id* attribute, H5Id* type,
             size_t* count, bool* found) {
-  *found = H5Aexists(file, name) > 0;
+  const htri_t exists = H5Aexists(file, name);
+  if (exists < 0) return Corrupt(what + " cannot be looked up: " + H5Cause());
+  *found = exists > 0;
   if (!*found) return {};
   *attribute = H5Id(H5Aopen(file, name, H5P_DEFAULT));
   if (!attribute->ok()) return Corrupt(what + " cannot be opened: " + H5Cause());

@@ -88,13 +88,16 @@ void WarnOfChunking(const H5Array& images, Dataset* d) {
 // Checks the two arrays of one split and reads its labels.
 Status ReadSplit(hid_t file, const std::string& path, SplitKind kind, Dataset* d, H5Array* images) {
   const std::string group = std::string("/") + SplitName(kind);
-  if (!H5Exists(file, group)) {
+  bool exists = false;
+  DISTIL_RETURN_IF_ERROR(H5Exists(file, path, group, &exists));
+  if (!exists) {
     if (kind == SplitKind::kVal) return {};
     return Corrupt(path + ": there is no group '" + group + "'");
   }
   H5Array labels;
   for (const char* name : {"/images", "/labels"}) {
-    if (!H5Exists(file, group + name)) return Corrupt(path + ": there is no dataset '" + group + name + "'");
+    DISTIL_RETURN_IF_ERROR(H5Exists(file, path, group + name, &exists));
+    if (!exists) return Corrupt(path + ": there is no dataset '" + group + name + "'");
   }
   DISTIL_RETURN_IF_ERROR(H5OpenArray(file, path, group + "/images", images));
   DISTIL_RETURN_IF_ERROR(H5OpenArray(file, path, group + "/labels", &labels));
