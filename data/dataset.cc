@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "data/digest.h"
+#include "data/files.h"
 #include "data/image.h"
 #include "data/stats.h"
 #include "lib/base/random.h"
@@ -52,6 +53,12 @@ Status Validate(const Dataset& dataset, const std::string& what) {
   if (!d.class_names.empty() && d.class_names.size() != static_cast<size_t>(d.num_classes)) {
     return Corrupt(what + ": there are " + std::to_string(d.class_names.size()) + " class names for " +
                    std::to_string(d.num_classes) + " classes");
+  }
+  for (size_t i = 0; i < d.class_names.size(); ++i) {
+    const std::string& name = d.class_names[i];
+    if (name.find('\0') != std::string::npos || Printable(name) != name) {
+      return Corrupt(what + ": class name " + std::to_string(i) + " holds control characters");
+    }
   }
   for (const auto* stat : {&d.mean, &d.std}) {
     if (stat->size() != static_cast<size_t>(d.channels)) {
@@ -142,17 +149,21 @@ Status ConvertImages(Dataset* dataset, int height, int width, int channels) {
   const int h = height ? height : dataset->height, w = width ? width : dataset->width;
   const int c = channels ? channels : dataset->channels;
   if (h == dataset->height && w == dataset->width && c == dataset->channels) return {};
-  const size_t bytes = dataset->sample_bytes();
+  if (h < 1 || w < 1 || h > kMaxSide || w > kMaxSide || (c != 1 && c != 3)) {
+    return InvalidArgument("images cannot be brought to " + std::to_string(h) + "x" + std::to_string(w) +
+                           " with " + std::to_string(c) + " channels");
+  }
+  const size_t bytes = dataset->sample_bytes(), new_bytes = static_cast<size_t>(h) * w * c;
   Image in{dataset->height, dataset->width, dataset->channels, {}}, resized, out;
   for (SplitKind kind : kAllSplits) {
     Split& split = dataset->split(kind);
     std::vector<uint8_t> images;
-    images.reserve(split.labels.size() * h * w * c);
+    DISTIL_RETURN_IF_ERROR(Resize(&images, split.labels.size() * new_bytes, "resized images"));
     for (size_t i = 0; i < split.labels.size(); ++i) {
       in.pixels.assign(split.images.begin() + i * bytes, split.images.begin() + (i + 1) * bytes);
       DISTIL_RETURN_IF_ERROR(ResizeImage(in, h, w, Fit::kStretch, &resized));
       DISTIL_RETURN_IF_ERROR(ConvertChannels(resized, c, &out));
-      images.insert(images.end(), out.pixels.begin(), out.pixels.end());
+      std::copy(out.pixels.begin(), out.pixels.end(), images.begin() + i * new_bytes);
     }
     split.images = std::move(images);
   }

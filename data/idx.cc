@@ -77,6 +77,7 @@ Status ReadSplit(const std::string& images_path, const std::string& labels_path,
     return Corrupt(images_path + ": an array of rank " + std::to_string(images.shape.size()) +
                    " is not images; expected (N, height, width)");
   }
+  if (images.shape[0] == 0) return Corrupt(images_path + ": has no samples");
   if (labels.shape.size() != 1) {
     return Corrupt(labels_path + ": an array of rank " + std::to_string(labels.shape.size()) +
                    " is not labels; expected (N)");

@@ -21,9 +21,25 @@ std::string Exact(double v) {
   return text;
 }
 
+// Length of the UTF-8 character at `i`, 0 when the bytes there are none.
+size_t Utf8Length(const std::string& text, size_t i) {
+  const auto lead = static_cast<unsigned char>(text[i]);
+  const size_t n = lead < 0x80                   ? 1
+                   : lead >= 0xc2 && lead < 0xe0 ? 2
+                   : lead >= 0xe0 && lead < 0xf0 ? 3
+                   : lead >= 0xf0 && lead < 0xf5 ? 4
+                                                 : 0;
+  for (size_t k = 1; k < n; ++k) {
+    if (i + k >= text.size() || (static_cast<unsigned char>(text[i + k]) & 0xc0) != 0x80) return 0;
+  }
+  return n;
+}
+
 std::string Quote(const std::string& text) {
   std::string out = "\"";
-  for (char c : text) {
+  for (size_t i = 0, n; i < text.size(); i += n) {
+    n = std::max<size_t>(1, Utf8Length(text, i));
+    const char c = text[i];
     if (c == '"' || c == '\\') {
       out += '\\';
       out += c;
@@ -31,8 +47,10 @@ std::string Quote(const std::string& text) {
       char escaped[8];
       std::snprintf(escaped, sizeof(escaped), "\\u%04x", c);
       out += escaped;
+    } else if (Utf8Length(text, i) == 0) {
+      out += '?';
     } else {
-      out += c;
+      out += text.substr(i, n);
     }
   }
   return out + "\"";

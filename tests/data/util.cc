@@ -192,6 +192,14 @@ Bytes EncodePng(const Image& image) {
   return bytes;
 }
 
-bool IsRoot() { return geteuid() == 0; }
+AsNobody::AsNobody() {
+  if (getuid() != 0) return;
+  EXPECT_EQ(seteuid(65534), 0);
+}
+
+AsNobody::~AsNobody() {
+  if (getuid() != 0) return;
+  EXPECT_EQ(seteuid(0), 0);
+}
 
 }  // namespace distil::data

@@ -54,7 +54,11 @@ Bytes EncodeJpeg(const Image& image);                                          /
 Bytes EncodeCmykJpeg(int height, int width, const uint8_t* cmyk, bool adobe);  // one colour
 Bytes EncodePng(const Image& image);
 
-// May this user read a file without permission? (root may: tests of permissions then have nothing to test)
-bool IsRoot();
+// While it lives, the process may only read what everybody may: tests of permissions work for root too.
+class AsNobody {
+ public:
+  AsNobody();
+  ~AsNobody();
+};
 
 }  // namespace distil::data
