@@ -98,12 +98,13 @@ class Folder {
       ConvAttrs a = ConvAttrs::Unpack(conv->ints);
       if (a.residual) continue;
       const Shape y = g_.value(node.out[0]).shape;
+      if (!(g_.value(node.in[i]).shape == y)) continue;
       const bool fixed = fixed_new_.count(conv->out[0]) != 0;
       std::vector<ValueId> in = conv->in;
       if (!a.bias && PerChannel(other, y)) {
         a.bias = 1;
         in.push_back(AsVector(other, y[1]));
-      } else if (fixed && g_.value(other).shape == y && g_.value(node.in[i]).shape == y) {
+      } else if (fixed && g_.value(other).shape == y) {
         a.residual = 1;
         in.push_back(map_[other]);
       } else {

@@ -1,6 +1,7 @@
 #include "lib/graph/fuse.h"
 
 #include <algorithm>
+#include <bit>
 #include <map>
 #include <set>
 
@@ -207,7 +208,7 @@ class Fuser {
     Node node;
     node.op = Op::kFused;
     std::map<ValueId, int32_t> at;
-    std::map<double, int32_t> constants;
+    std::map<uint64_t, int32_t> constants;  // by their bits: NaN is one, and -0 is not 0
     auto add = [&](FusedBody::Instr i) {
       body->code.push_back(i);
       return static_cast<int32_t>(body->code.size() - 1);
@@ -217,7 +218,7 @@ class Fuser {
       int32_t i;
       const Node& p = producer(v);
       if (IsScalarConstant(v)) {
-        auto [it, fresh] = constants.try_emplace(p.reals[0], -1);
+        auto [it, fresh] = constants.try_emplace(std::bit_cast<uint64_t>(p.reals[0]), -1);
         if (fresh) it->second = add({FusedBody::kConst, Op::kConstant, {0, 0, 0}, p.reals[0]});
         i = it->second;
       } else if (!group.inside.count(v)) {

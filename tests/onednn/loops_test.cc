@@ -4,12 +4,12 @@
 
 #include <gtest/gtest.h>
 
-#include <bit>
 #include <cmath>
 #include <cstring>
 #include <limits>
 #include <optional>
 
+#include "tests/onednn/images.h"
 #include "tests/ops/harness.h"
 
 namespace distil::onednn {
@@ -35,13 +35,6 @@ const Op kPointwise[] = {
 #include "lib/graph/pointwise.def"
 #undef POINTWISE
 };
-
-float FromBf16(uint16_t v) { return std::bit_cast<float>(uint32_t{v} << 16); }
-uint16_t ToBf16(float v) {
-  if (std::isnan(v)) return 0x7fc0;
-  const uint32_t bits = std::bit_cast<uint32_t>(v);
-  return static_cast<uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
-}
 
 using Index = std::vector<int64_t>;
 
@@ -76,10 +69,8 @@ class Tensor {
     if (!operand.strides.empty()) {
       offset = operand.offset;
       for (size_t d = 0; d < i.size(); ++d) offset += i[d] * operand.strides[d];
-    } else if (s.rank() == 4 && operand.layout == Layout::kNhwc) {
-      offset = ((i[0] * s[2] + i[2]) * s[3] + i[3]) * s[1] + i[1];
-    } else if (s.rank() == 4 && operand.layout == Layout::kBlocked16) {
-      offset = (((i[0] * (s[1] / 16) + i[1] / 16) * s[2] + i[2]) * s[3] + i[3]) * 16 + i[1] % 16;
+    } else if (s.rank() == 4) {
+      offset = ImageOffset(s, operand.layout, i[0], i[1], i[2], i[3]);
     } else {
       for (int d = 0; d < s.rank(); ++d) offset = offset * s[d] + i[static_cast<size_t>(d)];
     }
@@ -250,8 +241,9 @@ void Check(const Case& c, Rng* rng, bool special) {
     for (size_t o = 0; o < to.size(); ++o)
       if (in_place[o] >= 0) to[o] = from[static_cast<size_t>(in_place[o])];
     for (size_t i = 0; i < from.size(); ++i)
-      if (std::find(in_place.begin(), in_place.end(), static_cast<int>(i)) == in_place.end())
+      if (std::find(in_place.begin(), in_place.end(), static_cast<int>(i)) == in_place.end()) {
         EXPECT_TRUE(from[i] == in[i]) << "input " << i << " was written";
+      }
     for (size_t o = 0; o < to.size(); ++o) ExpectAs(want[o], c.body.outs[o], to[o], "output " + std::to_string(o));
     return to;
   };

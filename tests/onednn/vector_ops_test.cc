@@ -6,6 +6,7 @@
 
 #include <bit>
 #include <cmath>
+#include <cstring>
 #include <limits>
 
 #include "tests/ops/harness.h"
@@ -183,6 +184,36 @@ TEST_P(VectorOpsTest, NanStaysTheMaximum) {
   ops_->max_columns(in, 3, 2, max.data());
   EXPECT_TRUE(std::isnan(max[0]));
   EXPECT_TRUE(std::isnan(max[1]));
+}
+
+// Against the base set, which pool_test.cc compares with the reference (or another one, where that is best).
+TEST_P(VectorOpsTest, PoolingHasTheBitsOfTheBaseSet) {
+  const PoolWindow tiling[] = {{0, 2, 2}, {2, 4, 2}, {4, 6, 2}}, overlapping[] = {{0, 2, 3}, {1, 4, 3}, {3, 6, 3}};
+  for (Op op : {Op::kMaxPool, Op::kMaxPoolScatter, Op::kAvgPool, Op::kAvgPoolGrad}) {
+    for (int lanes : {1, 16}) {
+      for (bool bf16 : {false, true}) {
+        for (const PoolWindow* windows : {tiling, overlapping}) {
+          const int64_t gap = 3, place = lanes + gap;  // as in channels-last images
+          PoolPlane p = {windows,   windows, 6,     6,    6 * place,        place, 3, 3,
+                         3 * place, place,   lanes, bf16, windows == tiling};
+          const std::vector<float> x = Floats(36 * place), y = Floats(36 * place);
+          std::vector<uint16_t> xh(x.size()), yh(x.size());
+          ops_->store_bf16(x.data(), xh.data(), 36 * place);
+          ops_->store_bf16(y.data(), yh.data(), 36 * place);
+          const void* a = bf16 ? static_cast<const void*>(xh.data()) : x.data();
+          const void* b = bf16 ? static_cast<const void*>(yh.data()) : y.data();
+          std::vector<float> sum(36 * 16), out(36 * place, 9.0f), want = out;
+          ops_->pool(op, p, a, b, out.data(), sum.data());
+          base::kOps.pool(op, p, a, b, want.data(), sum.data());
+          if (bf16) {
+            EXPECT_EQ(std::memcmp(out.data(), want.data(), out.size() * sizeof(float)), 0) << OpName(op);
+            continue;
+          }
+          for (size_t i = 0; i < out.size(); ++i) ExpectSame(out[i], want[i], std::string(OpName(op)));
+        }
+      }
+    }
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Isa, VectorOpsTest, testing::Values("base", "avx2", "avx512"));

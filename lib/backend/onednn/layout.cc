@@ -157,15 +157,22 @@ class Assigner {
   }
 
   void Pool(const Node& node) {
-    Node n = node;
+    // All operands alike. A maximum is sought among the numbers that are there, not among rounded ones, so that its
+    // gradient goes to the same place.
+    const Value first = to_.value(Natural(node.in[0]));
+    const bool rounded = first.dtype == DType::kBF16 || node.op == Op::kAvgPoolGrad;
+    const DType t = Low(node.out[0]) && rounded ? DType::kBF16 : DType::kF32;
     Layout layout = Layout::kPlain;
-    for (size_t i = 0; i < node.in.size(); ++i) {
-      n.in[i] = Want(node.in[i], to_.value(Natural(node.in[i])).layout, DType::kF32);
-      if (const Layout l = to_.value(n.in[i]).layout; l != Layout::kPlain) layout = l;
+    bool free = true;  // every layout is as good
+    for (ValueId v : node.in) {
+      const Value& value = to_.value(Natural(v));
+      if (value.layout != Layout::kPlain) layout = value.layout;
+      free = free && !Spatial(value.shape);
     }
-    for (size_t i = 0; i < node.in.size(); ++i) n.in[i] = Want(node.in[i], layout, DType::kF32);
-    const ValueId v = Add(std::move(n));
-    map_[node.out[0]] = Describe(v, layout, DType::kF32);
+    if (free) layout = LayoutFor(first.shape[1], false);
+    Node n = node;
+    for (size_t i = 0; i < node.in.size(); ++i) n.in[i] = Want(node.in[i], layout, t);
+    map_[node.out[0]] = Describe(Add(std::move(n)), layout, t);
   }
 
   void Plain(const Node& node) {

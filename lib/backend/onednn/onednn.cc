@@ -3,6 +3,8 @@
 #include <omp.h>
 
 #include <cstring>
+#include <exception>
+#include <new>
 
 #include "lib/backend/backend.h"
 #include "lib/backend/onednn/layout.h"
@@ -170,7 +172,13 @@ class OneDnn : public Backend {
 
   Status Execute(std::span<const Launch> launches, std::shared_ptr<void>*) override {
     const ThreadScope scope(threads_);
-    for (const Launch& l : launches) l.kernel->Run({l.in.data(), l.out.data(), l.workspace});
+    try {
+      for (const Launch& l : launches) l.kernel->Run({l.in.data(), l.out.data(), l.workspace});
+    } catch (const std::bad_alloc&) {
+      return Status(Code::kOutOfMemory, "oneDNN ran out of memory");
+    } catch (const std::exception& e) {
+      return Internal(e.what());
+    }
     return {};
   }
 

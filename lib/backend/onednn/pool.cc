@@ -3,165 +3,133 @@
 #include <omp.h>
 
 #include <algorithm>
-#include <cstring>
+
+#include "lib/backend/onednn/vector_ops.h"
 
 namespace distil::onednn {
 namespace {
 
-// An image tensor as [n][block][h][w][lane]: lanes are neighbouring channels.
+// Where images of one size lie: [n][block][h][w][lane], lanes being neighbouring channels.
 struct Image {
-  int64_t n, blocks, h, w, lanes;
-  int64_t sn, sb, sh, sw, sl;
+  int64_t blocks, lanes;
+  int64_t sn, sb, sh, sw;
 };
 
-Image ImageOf(const Value& v) {
-  const int64_t n = v.shape[0], c = v.shape[1], h = v.shape[2], w = v.shape[3];
-  if (v.layout == Layout::kBlocked16) return {n, c / 16, h, w, 16, c * h * w, h * w * 16, w * 16, 16, 1};
-  if (v.layout == Layout::kNhwc) return {n, 1, h, w, c, c * h * w, 0, w * c, c, 1};
-  return {n, c, h, w, 1, c * h * w, h * w, w, 1, 1};
+Image ImageOf(const Shape& s, Layout layout) {
+  const int64_t c = s[1], h = s[2], w = s[3];
+  if (layout == Layout::kBlocked16) return {c / 16, 16, c * h * w, h * w * 16, w * 16, 16};
+  if (layout == Layout::kNhwc) return {1, c, c * h * w, 0, w * c, c};
+  return {c, 1, c * h * w, h * w, w, 1};
 }
 
-// The window of output position o along one axis, clipped to the input.
-struct Window {
-  int64_t begin, end;
-  int64_t size;  // what AvgPool divides by along this axis
-};
-
-std::vector<Window> Windows(const PoolAttrs& a, int axis, int64_t in, int64_t out) {
-  std::vector<Window> w(static_cast<size_t>(out));
+std::vector<PoolWindow> Windows(const PoolAttrs& a, int axis, int64_t in, int64_t out) {
+  std::vector<PoolWindow> windows;
   for (int64_t o = 0; o < out; ++o) {
-    Window& v = w[static_cast<size_t>(o)];
     if (a.adaptive) {
-      v.begin = o * in / out;
-      v.end = ((o + 1) * in + out - 1) / out;
-      v.size = v.end - v.begin;
+      const int64_t begin = o * in / out, end = ((o + 1) * in + out - 1) / out;
+      windows.push_back({begin, end, end - begin});
       continue;
     }
     const int64_t begin = o * a.stride[axis] - a.pad[axis];
-    const int64_t end = std::min(begin + a.kernel[axis], in + a.pad[axis]);
-    v.begin = std::max<int64_t>(begin, 0);
-    v.end = std::min(end, in);
-    v.size = a.count_include_pad ? end - begin : v.end - v.begin;
+    const int64_t end = std::min(begin + a.kernel[axis], in + a.pad[axis]);  // clipped to the padded image
+    const PoolWindow inside{std::max<int64_t>(begin, 0), std::min(end, in), end - begin};
+    windows.push_back({inside.begin, inside.end, a.count_include_pad ? inside.size : inside.end - inside.begin});
   }
-  return w;
+  return windows;
+}
+
+bool Tile(const std::vector<PoolWindow>& windows, int64_t size) {
+  int64_t end = 0;
+  for (const PoolWindow& w : windows) {
+    if (w.begin != end) return false;
+    end = w.end;
+  }
+  return end == size;
 }
 
 class Pool : public Kernel {
  public:
-  Pool(Op op, const PoolAttrs& a, const Image& x, const Image& v, const Image& y, int threads)
+  // large, small: the two sizes of image.
+  Pool(Op op, const PoolAttrs& a, const Shape& large, const Shape& small, Layout layout, bool bf16, int threads)
       : op_(op),
-        x_(x),
-        v_(v),
-        y_(y),
-        rows_(Windows(a, 0, x.h, y.h)),
-        cols_(Windows(a, 1, x.w, y.w)),
-        threads_(threads) {}
+        large_(ImageOf(large, layout)),
+        small_(ImageOf(small, layout)),
+        images_(large[0]),
+        rows_(Windows(a, 0, large[2], small[2])),
+        cols_(Windows(a, 1, large[3], small[3])),
+        ops_(GetVectorOps()) {
+    plane_ = {rows_.data(),
+              cols_.data(),
+              large[2],
+              large[3],
+              large_.sh,
+              large_.sw,
+              small[2],
+              small[3],
+              small_.sh,
+              small_.sw,
+              16,
+              bf16,
+              Tile(rows_, large[2]) && Tile(cols_, large[3])};
+    parts_ = large.elements() < 20000 ? 1 : threads;
+  }
 
-  // x: the large side; y: the small side. MaxPool (x, v) -> y; MaxPoolScatter (x, y) -> v; AvgPool x -> y; its grad y
-  // -> x.
+  size_t workspace() const override {
+    const bool spreads = op_ == Op::kMaxPoolScatter || op_ == Op::kAvgPoolGrad;
+    return spreads && !plane_.tiles ? static_cast<size_t>(parts_) * SumBytes() : 0;
+  }
+
   void Run(const KernelArgs& args) override {
-    const int64_t planes = x_.n * x_.blocks;
-    const bool parallel = planes * x_.h * x_.w * x_.lanes > 20000;
-#pragma omp parallel for schedule(static) num_threads(threads_) if (parallel)
-    for (int64_t p = 0; p < planes; ++p) {
-      const int64_t n = p / x_.blocks, b = p % x_.blocks;
-      auto in = [&](int i, const Image& m) { return static_cast<const float*>(args.in[i]) + n * m.sn + b * m.sb; };
-      auto out = [&](const Image& m) { return static_cast<float*>(args.out[0]) + n * m.sn + b * m.sb; };
-      switch (op_) {
-        case Op::kMaxPool: Max(in(0, x_), in(1, v_), out(y_)); break;
-        case Op::kMaxPoolScatter: Scatter(in(0, x_), in(1, y_), out(v_)); break;
-        case Op::kAvgPool: Average(in(0, x_), out(y_)); break;
-        default: Spread(in(0, y_), out(x_)); break;
+    // A piece of work: 16 channels of an image, or those that are left over.
+    const int64_t chunks = (large_.lanes + 15) / 16, pieces = images_ * large_.blocks * chunks;
+#pragma omp parallel for schedule(static) num_threads(parts_) if (parts_ > 1)
+    for (int64_t p = 0; p < pieces; ++p) {
+      const int64_t image = p / (large_.blocks * chunks), block = p / chunks % large_.blocks, lane = p % chunks * 16;
+      float* sum = reinterpret_cast<float*>(static_cast<char*>(args.workspace) +
+                                            static_cast<size_t>(omp_get_thread_num()) * SumBytes());
+      PoolPlane plane = plane_;
+      int64_t count = 1;  // calls: one of 16 lanes, or some of one
+      if (large_.lanes - lane < 16) plane.lanes = 1, count = large_.lanes - lane;
+      for (int64_t l = lane; l < lane + count; ++l) {
+        auto at = [&](const void* base, const Image& m) {
+          return static_cast<const char*>(base) + (image * m.sn + block * m.sb + l) * (plane.bf16 ? 2 : 4);
+        };
+        auto in = [&](size_t i, const Image& m) { return at(args.in[i], m); };
+        auto out = [&](const Image& m) { return const_cast<char*>(at(args.out[0], m)); };
+        switch (op_) {
+          case Op::kMaxPool: ops_.pool(op_, plane, in(0, large_), in(1, large_), out(small_), nullptr); break;
+          case Op::kMaxPoolScatter: ops_.pool(op_, plane, in(0, large_), in(1, small_), out(large_), sum); break;
+          case Op::kAvgPool: ops_.pool(op_, plane, in(0, large_), nullptr, out(small_), nullptr); break;
+          default: ops_.pool(op_, plane, in(0, small_), nullptr, out(large_), sum); break;
+        }
       }
     }
   }
 
  private:
-  // The position (h * w + w) of the first maximum of a window, for one lane.
-  void ArgMax(const float* x, const Window& r, const Window& c, int64_t lane, int64_t* bh, int64_t* bw) const {
-    float best = 0;
-    bool first = true;
-    for (int64_t h = r.begin; h < r.end; ++h) {
-      const float* row = x + h * x_.sh + lane * x_.sl;
-      for (int64_t w = c.begin; w < c.end; ++w) {
-        const float v = row[w * x_.sw];
-        if (first || v > best || (v != v && best == best)) best = v, *bh = h, *bw = w, first = false;
-      }
-    }
-  }
-
-  template <class F>
-  void EachWindow(F&& f) const {
-    for (int64_t h = 0; h < y_.h; ++h)
-      for (int64_t w = 0; w < y_.w; ++w) f(h, w, rows_[static_cast<size_t>(h)], cols_[static_cast<size_t>(w)]);
-  }
-
-  void Max(const float* x, const float* v, float* y) const {
-    EachWindow([&](int64_t h, int64_t w, const Window& r, const Window& c) {
-      for (int64_t l = 0; l < y_.lanes; ++l) {
-        int64_t bh = r.begin, bw = c.begin;
-        ArgMax(x, r, c, l, &bh, &bw);
-        y[h * y_.sh + w * y_.sw + l * y_.sl] = v[bh * v_.sh + bw * v_.sw + l * v_.sl];
-      }
-    });
-  }
-
-  void Scatter(const float* x, const float* dy, float* dv) const {
-    Clear(dv, v_);
-    EachWindow([&](int64_t h, int64_t w, const Window& r, const Window& c) {
-      for (int64_t l = 0; l < y_.lanes; ++l) {
-        int64_t bh = r.begin, bw = c.begin;
-        ArgMax(x, r, c, l, &bh, &bw);
-        dv[bh * v_.sh + bw * v_.sw + l * v_.sl] += dy[h * y_.sh + w * y_.sw + l * y_.sl];
-      }
-    });
-  }
-
-  void Average(const float* x, float* y) const {
-    EachWindow([&](int64_t h, int64_t w, const Window& r, const Window& c) {
-      const float scale = 1.0f / static_cast<float>(r.size * c.size);
-      float* to = y + h * y_.sh + w * y_.sw;
-      for (int64_t l = 0; l < y_.lanes; ++l) to[l * y_.sl] = 0;
-      for (int64_t i = r.begin; i < r.end; ++i)
-        for (int64_t j = c.begin; j < c.end; ++j)
-          for (int64_t l = 0; l < y_.lanes; ++l) to[l * y_.sl] += x[i * x_.sh + j * x_.sw + l * x_.sl];
-      for (int64_t l = 0; l < y_.lanes; ++l) to[l * y_.sl] *= scale;
-    });
-  }
-
-  void Spread(const float* dy, float* dx) const {
-    Clear(dx, x_);
-    EachWindow([&](int64_t h, int64_t w, const Window& r, const Window& c) {
-      const float scale = 1.0f / static_cast<float>(r.size * c.size);
-      const float* from = dy + h * y_.sh + w * y_.sw;
-      for (int64_t i = r.begin; i < r.end; ++i)
-        for (int64_t j = c.begin; j < c.end; ++j)
-          for (int64_t l = 0; l < y_.lanes; ++l) dx[i * x_.sh + j * x_.sw + l * x_.sl] += from[l * y_.sl] * scale;
-    });
-  }
-
-  static void Clear(float* p, const Image& m) {
-    std::memset(p, 0,
-                static_cast<size_t>(m.h * m.w * m.lanes) * sizeof(float));  // a plane is contiguous in every layout
-  }
+  size_t SumBytes() const { return static_cast<size_t>(plane_.in_h * plane_.in_w) * 16 * sizeof(float); }
 
   Op op_;
-  Image x_, v_, y_;
-  std::vector<Window> rows_, cols_;
-  int threads_;
+  Image large_, small_;
+  int64_t images_;
+  std::vector<PoolWindow> rows_, cols_;
+  const VectorOps& ops_;
+  PoolPlane plane_;
+  int parts_;
 };
 
 }  // namespace
 
 std::unique_ptr<Kernel> MakePool(const Graph& g, const Node& n, int threads) {
-  const Image in = ImageOf(g.value(n.in[0])), out = ImageOf(g.value(n.out[0]));
-  PoolAttrs a = PoolAttrs::Unpack(n.ints);
-  switch (n.op) {
-    case Op::kMaxPool: return std::make_unique<Pool>(n.op, a, in, ImageOf(g.value(n.in[1])), out, threads);
-    case Op::kMaxPoolScatter: return std::make_unique<Pool>(n.op, a, in, out, ImageOf(g.value(n.in[1])), threads);
-    case Op::kAvgPool: return std::make_unique<Pool>(n.op, a, in, in, out, threads);
-    default: return std::make_unique<Pool>(n.op, a, out, out, in, threads);
-  }
+  const Value &in = g.value(n.in[0]), &out = g.value(n.out[0]);
+  const Shape& large = n.op == Op::kAvgPoolGrad ? out.shape : in.shape;
+  const Shape& small = n.op == Op::kMaxPoolScatter ? g.value(n.in[1]).shape
+                       : n.op == Op::kAvgPoolGrad  ? in.shape
+                                                   : out.shape;
+  // An image with one place claims to be row-major whatever its neighbours are.
+  const Layout layout = in.layout == Layout::kPlain ? out.layout : in.layout;
+  return std::make_unique<Pool>(n.op, PoolAttrs::Unpack(n.ints), large, small, layout, in.dtype == DType::kBF16,
+                                threads);
 }
 
 }  // namespace distil::onednn

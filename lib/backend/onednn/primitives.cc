@@ -1,8 +1,10 @@
 #include "lib/backend/onednn/primitives.h"
 
+#include <dnnl_debug.h>
+
 #include <cstring>
 #include <dnnl.hpp>
-#include <unordered_map>
+#include <stdexcept>
 #include <vector>
 
 namespace distil::onednn {
@@ -31,17 +33,18 @@ memory::desc PlainWeight(const Shape& w, int64_t groups) {
 
 const memory::desc& DescOf(const OpaqueLayout& o) { return *static_cast<const memory::desc*>(o.descriptor.get()); }
 
-// A primitive with its operands' descriptions; addresses are set when they change.
+// A primitive with its operands; their addresses are set when they change, which is at the first run.
 class PrimitiveKernel : public Kernel {
  public:
-  PrimitiveKernel(const dnnl::engine& engine, dnnl::primitive primitive, memory::desc scratchpad)
+  PrimitiveKernel(const dnnl::engine& engine, dnnl::primitive primitive, const memory::desc& scratchpad)
       : engine_(engine), stream_(engine), primitive_(std::move(primitive)), scratch_bytes_(scratchpad.get_size()) {
     if (scratch_bytes_) Add(DNNL_ARG_SCRATCHPAD, kScratch, scratchpad);
   }
 
   // operand: the number of an input, or ~ that of an output.
   void Add(int key, int operand, const memory::desc& desc) {
-    slots_.push_back({key, operand, memory(desc, engine_, nullptr), nullptr});
+    slots_.push_back({operand, memory(desc, engine_, nullptr), nullptr});
+    args_.push_back({key, slots_.back().mem.get()});
   }
   // The output starts as a copy of an input: a residual that the primitive adds onto.
   void AddResidual(int input, size_t bytes) { residual_ = input, residual_bytes_ = bytes; }
@@ -52,30 +55,26 @@ class PrimitiveKernel : public Kernel {
   void Run(const KernelArgs& args) override {
     if (residual_ >= 0 && args.in[residual_] != args.out[0])
       std::memcpy(args.out[0], args.in[residual_], residual_bytes_);
-    bool changed = args_.empty();
     for (Slot& s : slots_) {
       void* p = s.operand == kScratch ? args.workspace
                 : s.operand >= 0      ? const_cast<void*>(args.in[s.operand])
                                       : args.out[~s.operand];
-      if (p != s.address) {
-        s.mem.set_data_handle(p);
-        s.address = p;
-        changed = true;
-      }
+      if (p == s.address) continue;
+      s.mem.set_data_handle(p);
+      s.address = p;
     }
-    if (changed) {
-      args_.clear();
-      for (Slot& s : slots_) args_.emplace(s.key, s.mem);
-    }
-    primitive_.execute(stream_, args_);
-    stream_.wait();
+    // The C interface: the C++ one builds a list of arguments anew each time.
+    dnnl_status_t status =
+        dnnl_primitive_execute(primitive_.get(), stream_.get(), static_cast<int>(args_.size()), args_.data());
+    if (status == dnnl_success) status = dnnl_stream_wait(stream_.get());
+    if (status != dnnl_success) throw std::runtime_error(std::string("oneDNN says: ") + dnnl_status2str(status));
   }
 
   static constexpr int kScratch = 1 << 20;
 
  private:
   struct Slot {
-    int key, operand;
+    int operand;
     memory mem;
     void* address;
   };
@@ -84,7 +83,7 @@ class PrimitiveKernel : public Kernel {
   dnnl::stream stream_;
   dnnl::primitive primitive_;
   std::vector<Slot> slots_;
-  std::unordered_map<int, memory> args_;
+  std::vector<dnnl_exec_arg_t> args_;
   size_t scratch_bytes_;
   int residual_ = -1;
   size_t residual_bytes_ = 0;
@@ -173,6 +172,8 @@ Status Guard(const char* what, F&& f) {
     if (e.status == dnnl_unimplemented) return Unsupported(why);
     if (e.status == dnnl_out_of_memory) return Status(Code::kOutOfMemory, why);
     return Internal(why);
+  } catch (const std::bad_alloc&) {
+    return Status(Code::kOutOfMemory, std::string(what) + ": out of memory");
   }
 }
 
