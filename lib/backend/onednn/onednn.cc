@@ -102,7 +102,11 @@ class OneDnn : public Backend {
     switch (n.op) {
       case Op::kConv2d:
       case Op::kConv2dInput:
-      case Op::kConv2dWeight: return library_.Conv(SpecOf(g, n), out);
+      case Op::kConv2dWeight: {
+        const Value& weight = n.op == Op::kConv2dWeight ? y : in(1);
+        if (weight.layout != Layout::kOpaque) return reference_->MakeKernel(g, id, out);
+        return library_.Conv(SpecOf(g, n), out);
+      }
       case Op::kMatMul: return library_.MatMul(in(0).shape, in(1).shape, y.shape, n.ints[0], n.ints[1], out);
       case Op::kFused: {
         std::vector<LoopOperand> a, b;
