@@ -9,10 +9,23 @@
 
 namespace distil {
 
+namespace {
+
+std::unique_ptr<Backend> ReferenceF32() { return MakeReferenceBackend({}, DType::kF32); }
+std::unique_ptr<Backend> OneDnn() {
+  HostOptions options;
+  options.threads = 2;
+  return MakeOneDnnBackend(options);
+}
+
+}  // namespace
+
 const std::vector<TestBackend>& TestBackends() {
+  constexpr double f32 = std::numeric_limits<float>::epsilon(), bf16 = 1.0 / 128;
   static const std::vector<TestBackend> backends = {
-      {"reference_f32", [] { return MakeReferenceBackend({}, DType::kF32); }, false,
-       std::numeric_limits<float>::epsilon()},
+      {"reference_f32", ReferenceF32, false, f32},
+      {"onednn", OneDnn, false, f32},
+      {"onednn_bf16", OneDnn, true, bf16},
   };
   return backends;
 }

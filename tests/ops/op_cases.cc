@@ -32,7 +32,7 @@ Expr Sample::In(const Shape& shape, Domain d) {
       v = d.offset + d.step * std::round(rng.Uniform(d.lo, d.hi) / d.step);
     else if (!d.distinct)
       v = rng.Uniform(d.lo, d.hi);
-    v = Rounded(v, bf16_ && !d.distinct);
+    v = Rounded(v, bf16_);
   }
   feeds_[name] = {values, false};
   inputs_.push_back(Input(&graph, name, shape));
