@@ -98,17 +98,17 @@ class Reader {
       Space();
       v->members.emplace_back();
       if (Peek() != '"') return Fail("expected a name in quotes");
-      if (!String(&v->members.back().first)) return false;
+      if (!String(&v->members.back().name)) return false;
       Space();
       if (!Take(':')) return Fail("expected ':'");
       Space();
-      if (!Value(&v->members.back().second, depth + 1)) return false;
+      if (!Value(&v->members.back().value, depth + 1)) return false;
       Space();
     } while (Take(','));
     if (!Take('}')) return Fail("expected ',' or '}'");
     // Unique names, in n log n: a header may have very many.
     std::vector<const std::string*> names;
-    for (const auto& m : v->members) names.push_back(&m.first);
+    for (const auto& m : v->members) names.push_back(&m.name);
     std::sort(names.begin(), names.end(), [](auto* a, auto* b) { return *a < *b; });
     for (size_t i = 1; i < names.size(); ++i)
       if (*names[i] == *names[i - 1]) return Fail("the same name twice in one object");
@@ -221,7 +221,7 @@ class Reader {
 
 const Json* Json::Find(std::string_view key) const {
   for (const auto& m : members)
-    if (m.first == key) return &m.second;
+    if (m.name == key) return &m.value;
   return nullptr;
 }
 

@@ -6,20 +6,26 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "lib/base/status.h"
 
 namespace distil {
 
+struct JsonMember;
+
 struct Json {
   enum Type : uint8_t { kNull, kBool, kNumber, kString, kArray, kObject } type = kNull;
-  std::string text;                                   // kString: its value. kNumber: as written. kBool: "true", "false"
-  std::vector<Json> items;                            // kArray
-  std::vector<std::pair<std::string, Json>> members;  // kObject, in the order of the file
+  std::string text;                 // kString: its value. kNumber: as written. kBool: "true", "false"
+  std::vector<Json> items;          // kArray
+  std::vector<JsonMember> members;  // kObject, in the order of the file
 
   const Json* Find(std::string_view key) const;
+};
+
+struct JsonMember {
+  std::string name;
+  Json value;
 };
 
 // On failure the message says where: "byte 17: expected ':'".

@@ -143,7 +143,7 @@ Status Trainer::CheckMetadata(const std::map<std::string, std::string>& metadata
   return {};
 }
 
-Status Trainer::LoadBytes(const std::vector<uint8_t>& bytes) {
+Status Trainer::LoadBytes(std::span<const uint8_t> bytes) {
   Safetensors file;
   DISTIL_RETURN_IF_ERROR(ParseCheckpoint(bytes.data(), bytes.size(), &file));
   Saved saved;

@@ -103,7 +103,8 @@ std::vector<std::string> Names(const Row<T> (&table)[n]) {
 
 template <class T, size_t n>
 Status Check(const Row<T> (&table)[n], const TextOptions& given) {
-  for (const auto& [name, text] : given) {
+  for (const auto& option : given) {
+    const std::string& name = option.first;
     const auto is = [&](const Row<T>& r) { return name == r.row.name; };
     if (std::none_of(std::begin(table), std::end(table), is))
       return InvalidArgument(NoSuch("option", name, Names(table)));

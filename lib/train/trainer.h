@@ -60,6 +60,7 @@ class Trainer {
 
   Status Save(const std::string& path) const;
   Status Load(const std::string& path);
+  Status LoadBytes(std::span<const uint8_t> bytes);  // of a checkpoint; messages do not name a file
 
  private:
   // The variables that training adds to the networks'.
@@ -115,7 +116,6 @@ class Trainer {
   Status Describe(Metadata* out) const;
   std::vector<NamedVariable> SavedVariables(const State& state, bool optimizer) const;
   Status CheckMetadata(const std::map<std::string, std::string>& metadata, Saved* out) const;
-  Status LoadBytes(const std::vector<uint8_t>& bytes);
   Status FrozenDigest(const Network& n, std::string* hex) const;
 
   std::shared_ptr<Device> device_;
