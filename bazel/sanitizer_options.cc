@@ -5,6 +5,9 @@
 
 SANITIZER_HOOK __asan_default_options() { return "detect_stack_use_after_return=1:strict_string_checks=1"; }
 
+// After damaged metadata libhdf5 forgets some of its own memory.
+SANITIZER_HOOK __lsan_default_suppressions() { return "leak:libhdf5\n"; }
+
 SANITIZER_HOOK __ubsan_default_options() { return "print_stacktrace=1"; }
 
 SANITIZER_HOOK __tsan_default_options() {

@@ -6,7 +6,7 @@
 namespace distil::data {
 
 // A picture beyond this is refused before memory is taken for it.
-inline constexpr uint64_t kMaxPixels = 1ull << 28;
+inline constexpr uint64_t kMaxPixels = 1ull << 27;
 
 Status DecodeJpeg(const uint8_t* bytes, size_t size, const std::string& name,
                   Image* image);  // 1 or 3 channels
