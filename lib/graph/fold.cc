@@ -51,6 +51,14 @@ class Folder {
     const Shape& s = g_.value(v).shape;
     return s.rank() == 4 && s[0] == 1 && s[1] == y[1] && s[2] == 1 && s[3] == 1;
   }
+  // Parameters are combined in f32, also where values of the network are not.
+  ValueId OfParameters(Op op, ValueId a, ValueId b) {
+    const bool scope = to_.low_scope;
+    to_.low_scope = false;
+    const ValueId v = to_.AddValue(op, {a, b});
+    to_.low_scope = scope;
+    return v;
+  }
   ValueId AsVector(ValueId v, int64_t channels) { return to_.AddValue(Op::kReshape, {map_[v]}, {channels}); }
   bool Replace(const Node& node, ValueId with) {
     map_[node.out[0]] = with;
@@ -65,16 +73,13 @@ class Folder {
       if (!conv || !PerChannel(s, g_.value(node.in[i]).shape) || !fixed_[s] || !fixed_new_.count(conv->out[0]))
         continue;
       const ConvAttrs a = ConvAttrs::Unpack(conv->ints);
-      if (a.bias || a.residual) continue;
-      const std::vector<ValueId> in = conv->in;
+      if (a.residual) continue;
+      std::vector<ValueId> in = conv->in;
       const std::vector<int64_t> ints = conv->ints;
       const int64_t channels = g_.value(s).shape[1];
-      const ValueId column = to_.AddValue(Op::kReshape, {map_[s]}, {channels, 1, 1, 1});
-      const bool scope = to_.low_scope;
-      to_.low_scope = false;  // weights are folded in f32
-      const ValueId w = to_.AddValue(Op::kMul, {in[1], column});
-      to_.low_scope = scope;
-      const ValueId y = to_.AddValue(Op::kConv2d, {in[0], w}, ints);
+      in[1] = OfParameters(Op::kMul, in[1], to_.AddValue(Op::kReshape, {map_[s]}, {channels, 1, 1, 1}));
+      if (a.bias) in[2] = OfParameters(Op::kMul, in[2], AsVector(s, channels));
+      const ValueId y = to_.AddValue(Op::kConv2d, std::move(in), ints);
       fixed_new_.insert(y);
       return Replace(node, y);
     }
@@ -101,9 +106,13 @@ class Folder {
       if (!(g_.value(node.in[i]).shape == y)) continue;
       const bool fixed = fixed_new_.count(conv->out[0]) != 0;
       std::vector<ValueId> in = conv->in;
-      if (!a.bias && PerChannel(other, y)) {
+      if (PerChannel(other, y)) {
+        const ValueId bias = AsVector(other, y[1]);
+        if (a.bias)
+          in[2] = OfParameters(Op::kAdd, in[2], bias);
+        else
+          in.push_back(bias);
         a.bias = 1;
-        in.push_back(AsVector(other, y[1]));
       } else if (fixed && g_.value(other).shape == y) {
         a.residual = 1;
         in.push_back(map_[other]);

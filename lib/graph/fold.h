@@ -1,10 +1,11 @@
 // Fold: moves what follows a convolution into it. Shared by the backends whose convolutions take a bias, a residual and
 // a ReLU along.
 //
-//   conv(x, w) * s            -> conv(x, w s)            s one number per channel, w and s fixed: a frozen batch norm
-//   conv(x, w) + b            -> conv(x, w) with bias b  b one number per channel
-//   conv(x, w) [+ b] + r      -> ... with residual r     w fixed (in training r is needed elsewhere, so nothing is
-//   gained) relu(conv(x, w) [+ b] [+ r])
+//   conv(x, w) [+ b] * s           -> conv(x, w s) [+ b s]     s one number per channel, w and s fixed: a frozen norm
+//   conv(x, w) [+ b] + c           -> ... with bias b + c      c one number per channel
+//   conv(x, w) [+ b] + r           -> ... with residual r      w fixed; in training r is needed elsewhere anyway
+//   relu(conv(x, w) [+ b] [+ r])   -> ... with ReLU
+//
 // each only where nobody else uses the value on the left.
 #pragma once
 
