@@ -129,7 +129,7 @@ class Folder {
   bool TryRelu(const Node& node) {
     if (node.op != Op::kRelu) return false;
     const Node* conv = ConvBehind(node.in[0]);
-    if (!conv) return false;
+    if (!conv || !fixed_new_.count(conv->out[0])) return false;
     ConvAttrs a = ConvAttrs::Unpack(conv->ints);
     a.relu = 1;
     return Replace(node, to_.AddValue(Op::kConv2d, conv->in, a.Pack()));
