@@ -185,7 +185,7 @@ TEST(Recipes, UnknownNamesAreHelped) {
             std::string::npos);
   std::vector<std::string> names;
   ASSERT_OK(SuiteRecipes("dskd", &names));
-  EXPECT_EQ(names.size(), 2u);
+  EXPECT_EQ(names.size(), 4u);
   EXPECT_FALSE(SuiteRecipes("dskdd", &names).ok());
   EXPECT_NE(LoadRecipe("/nonexistent/x.toml", {}, &r).message().find("cannot open '/nonexistent/x.toml'"),
             std::string::npos);

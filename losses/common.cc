@@ -59,6 +59,34 @@ void PoolToSmaller(Expr* f, Expr* g) {
     if (e->dim(2) != h || e->dim(3) != w) *e = AdaptiveAvgPool(*e, h, w);
 }
 
+std::string CannotPool(const Shape& f, const Shape& g) {
+  if (f.rank() != 4 || g.rank() != 4) return "both networks need feature maps [n,c,h,w] there";
+  auto whole = [](int64_t a, int64_t b) { return a % b == 0 || b % a == 0; };
+  if (whole(f[2], g[2]) && whole(f[3], g[3])) return "";
+  return "maps " + f.ToString() + " and " + g.ToString() +
+         " cannot be averaged to one size: the sides of one must be whole multiples of the other's";
+}
+
+std::string CannotPairStages(const Features& t, const Features& s, const MethodOptions& o, const std::string& method) {
+  if (t.taps.size() < 2 || s.taps.size() < 2)
+    return std::string("the ") + (t.taps.size() < 2 ? "teacher" : "student") + " has no stages to compare";
+  const size_t in_t = t.taps.size() - 1, in_s = s.taps.size() - 1;
+  if (in_t != in_s && o.text("pairs") != "common")
+    return "the teacher has " + std::to_string(in_t) + " stages and the student " + std::to_string(in_s) + "; " +
+           method + ".pairs=common compares those that both have";
+  for (size_t i = 1; i <= std::min(in_t, in_s); ++i) {
+    if (std::string why = CannotPool(t.taps[i].post.shape(), s.taps[i].post.shape()); !why.empty())
+      return "stage " + std::to_string(i) + ": " + why;
+  }
+  return "";
+}
+
+std::string CannotCompareClasses(const Features& t, const Features& s) {
+  if (t.logits.dim(1) == s.logits.dim(1)) return "";
+  return "the teacher has " + std::to_string(t.logits.dim(1)) + " classes and the student " +
+         std::to_string(s.logits.dim(1));
+}
+
 Expr Regress(Layers& l, Expr f, const Shape& target) {
   if (!f.valid()) return {};
   if (std::string why = CannotRegress(f.shape(), target); !why.empty()) {

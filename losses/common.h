@@ -2,6 +2,7 @@
 #pragma once
 
 #include "lib/expr/layers.h"
+#include "losses/method.h"
 
 namespace distil {
 
@@ -23,6 +24,15 @@ Expr PairwiseDistance(Expr x);  // ||x_i - x_j||, [n,n]; 0 with gradient 0 for e
 
 // Averages the larger of two maps to the smaller one's height, and likewise the width.
 void PoolToSmaller(Expr* f, Expr* g);
+// Why that would not be an average over whole windows, or "".
+std::string CannotPool(const Shape& f, const Shape& g);
+// Why the stages 1..K of two networks cannot be compared one with one after pooling, or "". With pairs=common, those
+// that both have are compared; `method` is for the message.
+std::string CannotPairStages(const Features& t, const Features& s, const MethodOptions& o, const std::string& method);
+inline constexpr OptionSpec kPairsOption = {
+    "pairs", "all", "all: both networks must have equally many stages; common: those that both have", "all|common"};
+// Why logits do not agree, or "".
+std::string CannotCompareClasses(const Features& t, const Features& s);
 
 // A trained map from f to the shape of a target: a convolution and a batch norm, "conv" and "bn" in `l`. The
 // convolution depends on the extents h of f and h' of the target:

@@ -18,11 +18,7 @@ constexpr OptionSpec kOptions[] = {
 
 Expr Loss(Pair& p) { return p["T"] * p["T"] * Kl(p.t.logits, p.s.logits, p["T"]); }
 
-std::string Check(const Features& t, const Features& s, const MethodOptions&) {
-  if (t.logits.dim(1) == s.logits.dim(1)) return "";
-  return "the teacher has " + std::to_string(t.logits.dim(1)) + " classes and the student " +
-         std::to_string(s.logits.dim(1));
-}
+std::string Check(const Features& t, const Features& s, const MethodOptions&) { return CannotCompareClasses(t, s); }
 
 }  // namespace
 
