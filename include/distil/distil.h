@@ -48,8 +48,7 @@ extern "C" {
 #define DISTIL_API __attribute__((visibility("default")))
 #endif
 
-/* ---- Version -------------------------------------------------------------------------------------------------------
- */
+/* ---- Version ----------------------------------------------------------------------------------------------------- */
 
 #define DISTIL_VERSION_MAJOR 0
 #define DISTIL_VERSION_MINOR 1
@@ -65,8 +64,7 @@ DISTIL_API extern const int DISTIL_ABI_TAG;
 static const int* const distil_abi_reference __attribute__((used)) = &DISTIL_ABI_TAG;
 #endif
 
-/* ---- Errors --------------------------------------------------------------------------------------------------------
- */
+/* ---- Errors ------------------------------------------------------------------------------------------------------ */
 
 typedef enum distil_status {
   DISTIL_OK = 0,
@@ -87,8 +85,7 @@ DISTIL_API const char* distil_status_name(distil_status status);
 /* The message of the last failed call in this thread; "" if none failed. Valid until this thread's next call. */
 DISTIL_API const char* distil_last_error(void);
 
-/* ---- Devices -------------------------------------------------------------------------------------------------------
- */
+/* ---- Devices ----------------------------------------------------------------------------------------------------- */
 
 typedef struct distil_device distil_device;
 
@@ -98,7 +95,8 @@ typedef void (*distil_log_fn)(void* user, distil_log_level level, const char* me
 typedef struct distil_device_options {
   size_t struct_size;
   int threads; /* 0: as many as the machine has cores */
-  /* Memory for everything that is computed with. Both or neither; must give 64-byte aligned blocks or NULL. */
+  /* Memory for everything that is computed with. Both or neither; must give 64-byte aligned blocks or NULL, in whatever
+   * thread asks. */
   void* (*allocate)(void* user, size_t bytes);
   void (*release)(void* user, void* block, size_t bytes);
   void* allocator_user;
@@ -118,8 +116,7 @@ DISTIL_API const char* distil_device_description(const distil_device* device);
 /* Names for distil_device_open: the i-th, or NULL past the end. */
 DISTIL_API const char* distil_device_name(size_t i);
 
-/* ---- Networks ------------------------------------------------------------------------------------------------------
- */
+/* ---- Networks ---------------------------------------------------------------------------------------------------- */
 
 typedef struct distil_network distil_network;
 
@@ -185,8 +182,7 @@ DISTIL_API distil_status distil_network_digest(const distil_network* network, ch
 /* Copies all tensors from a network of the same structure. */
 DISTIL_API distil_status distil_network_copy(distil_network* to, const distil_network* from);
 
-/* ---- Networks of one's own ------------------------------------------------------------------------------------------
- */
+/* ---- Networks of one's own --------------------------------------------------------------------------------------- */
 
 /* A builder records layers and checks shapes as they are added. Building never fails loudly: after the first mistake
  * every call returns DISTIL_NO_VALUE, and distil_builder_finish returns the message, so a whole network is checked
@@ -270,8 +266,7 @@ DISTIL_API distil_status distil_builder_tap(distil_builder* b, distil_value pre,
 DISTIL_API distil_status distil_builder_finish(distil_builder* b, distil_value pooled, distil_value logits,
                                                uint64_t seed, distil_network** network);
 
-/* ---- Batches -------------------------------------------------------------------------------------------------------
- */
+/* ---- Batches ----------------------------------------------------------------------------------------------------- */
 
 typedef enum distil_pixels {
   DISTIL_F32_NCHW = 0, /* normalised by the caller */
@@ -289,8 +284,7 @@ typedef struct distil_batch {
 #define DISTIL_BATCH_INIT \
   { sizeof(distil_batch), 0, DISTIL_F32_NCHW, NULL, NULL, NULL }
 
-/* ---- Inference and evaluation ---------------------------------------------------------------------------------------
- */
+/* ---- Inference and evaluation ------------------------------------------------------------------------------------ */
 
 typedef struct distil_inference distil_inference;
 
@@ -333,8 +327,7 @@ typedef struct distil_score {
 DISTIL_API distil_status distil_inference_score(distil_inference* inference, const distil_batch* batch,
                                                 distil_score* score);
 
-/* ---- Training ------------------------------------------------------------------------------------------------------
- */
+/* ---- Training ---------------------------------------------------------------------------------------------------- */
 
 typedef struct distil_trainer distil_trainer;
 
@@ -363,14 +356,17 @@ typedef struct distil_role {
 /* A trainer for `method`: "ce", "kd", "fitnet", ... or a sum of terms, "kd+at".
  *
  * options: key=value pairs separated by white space, commas inside values. A key that does not exist is an error that
- * names the nearest one that does. Methods' own options: "T=4", or "kd.T=4 at.weight=1000" in a sum. Every trainer has,
- * among others (all with default and meaning: distil_trainer_option): epochs steps_per_epoch seed samples schedule;
- * `samples`: size of the training set, for methods that ask optimizer=sgd|adam lr momentum nesterov weight_decay beta1
- * beta2 eps schedule=multistep|step|cosine|constant milestones=150,180,210 gamma=0.1 warmup_epochs clip_norm global
- * gradient norm, 0: off ce                                           factor of cross-entropy; smoothing crop_pad flip
- * cutout brightness contrast saturation hue   augmentation of uint8 batches, keyed by (seed, epoch, sample) mean std
- * normalisation of uint8 batches, one number per channel bf16 winograd gradients Roles are checked against the method:
- * teachers are frozen (their digest is the same before and after). */
+ * names the nearest one that does. Methods' own options: "T=4", or "kd.T=4 at.weight=1000" in a sum. What every trainer
+ * has, with defaults and meaning from distil_trainer_option:
+ * - the run: epochs, steps_per_epoch, seed, samples (size of the training set, for methods that ask);
+ * - the optimiser: optimizer=sgd or adam, lr, momentum, nesterov, weight_decay, beta1, beta2, eps, clip_norm;
+ * - the schedule: schedule=multistep, step, cosine or constant; milestones, gamma, step_epochs, lr_min, warmup_epochs;
+ * - cross-entropy: ce (its factor) and smoothing;
+ * - uint8 batches: mean and std, for all channels or one for each, and augmentation keyed by (seed, epoch, sample):
+ *   crop_pad, crop_mode, flip, cutout, brightness, contrast, saturation, hue;
+ * - the computation: bf16, winograd, gradients.
+ *
+ * Roles are checked against the method. Teachers (roles that begin with "teacher") are frozen: nothing changes them. */
 DISTIL_API distil_status distil_trainer_create(distil_device* device, const char* method, const char* options,
                                                const distil_role* roles, size_t role_count, distil_trainer** trainer);
 DISTIL_API void distil_trainer_free(distil_trainer* trainer);
@@ -390,7 +386,15 @@ typedef struct distil_step_result {
  * DISTIL_NON_FINITE: the message names term, step and sample ids; networks and state are as before the step. */
 DISTIL_API distil_status distil_trainer_step(distil_trainer* trainer, const distil_batch* batch,
                                              distil_step_result* result);
-/* Steps done, and the number that epochs * steps_per_epoch asks for. */
+/* Another tensor that a method reads beside images and labels, by the name that it asks for: row-major, kept until it
+ * is replaced; _input for real numbers, _input_ints for integers. A step without one that it needs fails and names it.
+ */
+DISTIL_API distil_status distil_trainer_input(distil_trainer* trainer, const char* name, const float* values,
+                                              size_t count);
+DISTIL_API distil_status distil_trainer_input_ints(distil_trainer* trainer, const char* name, const int32_t* values,
+                                                   size_t count);
+/* Steps done, and the number in the whole run: epochs * steps_per_epoch, and those of phases that a method puts before;
+ * 0 when steps_per_epoch was not given, which makes the run endless. Steps past the end are refused. */
 DISTIL_API distil_status distil_trainer_position(const distil_trainer* trainer, int64_t* step, int64_t* total);
 /* The k-th named term of the last step ("loss", "ce", "kd", ...); DISTIL_NOT_FOUND past the end. */
 DISTIL_API distil_status distil_trainer_term(const distil_trainer* trainer, size_t k, const char** name, double* value);

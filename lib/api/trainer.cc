@@ -95,6 +95,25 @@ distil_status distil_trainer_step(distil_trainer* trainer, const distil_batch* b
   });
 }
 
+distil_status distil_trainer_input(distil_trainer* trainer, const char* name, const float* values, size_t count) {
+  return Call([&]() -> Status {
+    DISTIL_NEED(trainer);
+    DISTIL_NEED(name);
+    DISTIL_NEED(values);
+    return trainer->trainer->SetExtra(name, std::span(values, count));
+  });
+}
+
+distil_status distil_trainer_input_ints(distil_trainer* trainer, const char* name, const int32_t* values,
+                                        size_t count) {
+  return Call([&]() -> Status {
+    DISTIL_NEED(trainer);
+    DISTIL_NEED(name);
+    DISTIL_NEED(values);
+    return trainer->trainer->SetExtra(name, std::span(values, count));
+  });
+}
+
 distil_status distil_trainer_position(const distil_trainer* trainer, int64_t* step, int64_t* total) {
   return Call([&]() -> Status {
     DISTIL_NEED(trainer);

@@ -153,12 +153,11 @@ Status Trainer::LoadBytes(std::span<const uint8_t> bytes) {
   // stays as it is until everything has been checked.
   auto state = std::make_unique<State>(backend_, options_.seed);
   for (size_t p = 0; p <= static_cast<size_t>(saved.phase) && saved.batch > 0; ++p) {
-    auto fresh = std::make_unique<State>(backend_, options_.seed);
-    std::swap(state->optimizer, fresh->optimizer);
+    state->optimizer = VariableSet(state->allocate);
     StepContext context;
     DISTIL_RETURN_IF_ERROR(PhaseContext(p, state.get(), &context));
     std::vector<std::unique_ptr<StepGraph>> graphs;
-    DISTIL_RETURN_IF_ERROR(BuildGraphs(p, &context, saved.batch, &graphs));
+    DISTIL_RETURN_IF_ERROR(BuildGraphs(p, state.get(), &context, saved.batch, &graphs));
   }
   const bool optimizer = At(saved.step).phase == static_cast<size_t>(saved.phase);
   DISTIL_RETURN_IF_ERROR(FromTensors(backend_, file, SavedVariables(*state, optimizer), /*exact=*/true));

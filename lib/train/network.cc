@@ -7,7 +7,9 @@ namespace distil {
 
 Network::Network(std::shared_ptr<Device> device, Spec spec)
     : device_(std::move(device)), spec_(std::move(spec)), variables_([this](Variable* v, const Init& init) {
-        return AllocateVariable(device_->backend.get(), spec_.seed, init, v);
+        const Status s = AllocateVariable(device_->backend.get(), spec_.seed, init, v);
+        if (!s.ok()) allocation_ = s;
+        return s;
       }) {}
 
 Status Network::Create(std::shared_ptr<Device> device, Spec spec, std::shared_ptr<Network>* out) {
@@ -16,6 +18,7 @@ Status Network::Create(std::shared_ptr<Device> device, Spec spec, std::shared_pt
   Graph g;
   Layers layers(&g, n->variables(), {});
   const Features f = n->Build(layers, Input(&g, "images", n->ImageShape(1)));
+  DISTIL_RETURN_IF_ERROR(n->allocation_);
   if (!g.ok()) return InvalidArgument("network " + n->spec_.name + ": " + g.error());
   if (f.logits.rank() != 2) return Internal("network " + n->spec_.name + " has no logits");
   g.Output("logits", f.logits.id());

@@ -45,6 +45,7 @@ class Network {
   Network(std::shared_ptr<Device> device, Spec spec);
   std::shared_ptr<Device> device_;
   Spec spec_;
+  Status allocation_;  // the first that failed
   VariableSet variables_;
   int64_t classes_ = 0;
   ModelCost cost_{};

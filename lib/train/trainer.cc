@@ -61,9 +61,14 @@ Status CheckBatch(const Batch& batch, int64_t classes) {
 }
 
 Trainer::State::State(Backend* backend, uint64_t seed)
-    : aux([=](Variable* v, const Init& init) { return AllocateVariable(backend, seed, init, v); }),
-      method([=](Variable* v, const Init& init) { return AllocateVariable(backend, seed, init, v); }),
-      optimizer([=](Variable* v, const Init& init) { return AllocateVariable(backend, seed, init, v); }) {}
+    : allocate([this, backend, seed](Variable* v, const Init& init) {
+        const Status s = AllocateVariable(backend, seed, init, v);
+        if (!s.ok()) allocation = s;
+        return s;
+      }),
+      aux(allocate),
+      method(allocate),
+      optimizer(allocate) {}
 
 Status Trainer::Create(std::shared_ptr<Device> device, const std::string& method, const TextOptions& options,
                        const Roles& roles, std::unique_ptr<Trainer>* out) {
@@ -156,18 +161,20 @@ Status Trainer::EnterPhase(size_t phase) {
   programs_.clear();
   last_ = nullptr;
   // Optimisers start afresh.
-  auto fresh = std::make_unique<State>(backend_, options_.seed);
-  std::swap(state_->optimizer, fresh->optimizer);
+  state_->optimizer = VariableSet(state_->allocate);
   phase_ = phase;
   return PhaseContext(phase, state_.get(), &context_);
 }
 
-Status Trainer::BuildGraphs(size_t phase, StepContext* context, int64_t batch,
+Status Trainer::BuildGraphs(size_t phase, State* state, StepContext* context, int64_t batch,
                             std::vector<std::unique_ptr<StepGraph>>* out) const {
+  state->allocation = Status();
   for (const auto& build : recipe_.phases[phase].steps) {
     auto g = std::make_unique<StepGraph>(context, batch);
     build(*g);
-    if (Status s = g->Finish(); !s.ok()) return {s.code(), "method '" + recipe_.expression + "': " + s.message()};
+    const Status s = g->Finish();
+    DISTIL_RETURN_IF_ERROR(state->allocation);
+    if (!s.ok()) return {s.code(), "method '" + recipe_.expression + "': " + s.message()};
     out->push_back(std::move(g));
   }
   return {};
@@ -182,7 +189,7 @@ Status Trainer::Compiled(int64_t batch, std::vector<StepProgram>** out) {
     return {};
   }
   std::vector<std::unique_ptr<StepGraph>> graphs;
-  DISTIL_RETURN_IF_ERROR(BuildGraphs(phase_, &context_, batch, &graphs));
+  DISTIL_RETURN_IF_ERROR(BuildGraphs(phase_, state_.get(), &context_, batch, &graphs));
   last_batch_ = batch;
   CompileOptions options;
   options.bf16 = options_.bf16, options.winograd = options_.winograd;
@@ -238,7 +245,7 @@ Status Trainer::Memory(int64_t batch, MemoryInfo* out) {
     for (const StepProgram& p : found->second) add(p.program->memory());
   } else {
     std::vector<std::unique_ptr<StepGraph>> graphs;
-    DISTIL_RETURN_IF_ERROR(BuildGraphs(phase_, &context_, batch, &graphs));
+    DISTIL_RETURN_IF_ERROR(BuildGraphs(phase_, state_.get(), &context_, batch, &graphs));
     last_batch_ = batch;
     CompileOptions options;
     options.bf16 = options_.bf16, options.winograd = options_.winograd;

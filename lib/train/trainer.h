@@ -66,6 +66,8 @@ class Trainer {
   // The variables that training adds to the networks'.
   struct State {
     State(Backend* backend, uint64_t seed);
+    VariableSet::Allocate allocate;
+    Status allocation;  // the first that failed
     VariableSet aux, method, optimizer;
   };
   struct Snapshot {
@@ -94,7 +96,7 @@ class Trainer {
   Status EnterPhase(size_t phase);
   // Options and variables of a phase as steps are built over them.
   Status PhaseContext(size_t phase, State* state, StepContext* out) const;
-  Status BuildGraphs(size_t phase, StepContext* context, int64_t batch,
+  Status BuildGraphs(size_t phase, State* state, StepContext* context, int64_t batch,
                      std::vector<std::unique_ptr<StepGraph>>* out) const;
   Status Compiled(int64_t batch, std::vector<StepProgram>** out);
   Status Fill(const Batch& batch, const Position& at, StepProgram* p);
