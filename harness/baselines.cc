@@ -18,8 +18,7 @@ const char* const kSelections[] = {"last", "best", "validation", "none"};
 const char* const kTargets[] = {"value", "ordering", "gain", "none"};
 
 // One CSV record from *text on; moves *text past it. Quoted fields may hold commas, quotes and line ends.
-Status NextRecord(std::string_view* text, const std::string& where, int* lines,
-                  std::vector<std::string>* fields) {
+Status NextRecord(std::string_view* text, const std::string& where, int* lines, std::vector<std::string>* fields) {
   fields->assign(1, "");
   size_t i = 0;
   bool quoted = false;
@@ -72,8 +71,7 @@ Status ParseRow(const std::vector<std::string>& f, const std::string& where, Bas
     return fail("mean", "is " + f[7] + ", but an accuracy in percent is from 0 to 100");
   if (!f[8].empty()) {
     double std = 0;
-    if (!ParseNumber(f[8], &std) || std < 0)
-      return fail("std", "is '" + f[8] + "', not a number of at least 0");
+    if (!ParseNumber(f[8], &std) || std < 0) return fail("std", "is '" + f[8] + "', not a number of at least 0");
     b->std = std;
   }
   int choice = 0;
@@ -89,8 +87,7 @@ Status ParseRow(const std::vector<std::string>& f, const std::string& where, Bas
   if (!Choose(f[12], kTargets, &choice))
     return fail("target", "is '" + f[12] + "', but must be value, ordering, gain or none");
   b->target = static_cast<Target>(choice);
-  if (b->target == Target::kValue && b->tolerance == 0)
-    return fail("tolerance", "is 0 for a value to be met");
+  if (b->target == Target::kValue && b->tolerance == 0) return fail("tolerance", "is 0 for a value to be met");
   return {};
 }
 
@@ -99,11 +96,10 @@ Status CheckConsistent(const std::vector<Baseline>& all) {
   std::map<std::string, const Baseline*> seen;
   for (const Baseline& b : all) {
     if (b.target != Target::kValue) continue;
-    std::string key = b.paper + " table " + b.table + ", " + b.dataset + ", " + b.teacher + " -> " +
-                      b.student + ", " + b.method + ", " + b.metric;
+    std::string key = b.paper + " table " + b.table + ", " + b.dataset + ", " + b.teacher + " -> " + b.student + ", " +
+                      b.method + ", " + b.metric;
     auto [it, fresh] = seen.emplace(key, &b);
-    if (!fresh &&
-        (it->second->mean != b.mean || it->second->std != b.std || it->second->tolerance != b.tolerance))
+    if (!fresh && (it->second->mean != b.mean || it->second->std != b.std || it->second->tolerance != b.tolerance))
       return Corrupt("baselines: two rows for " + key + " disagree");
   }
   return {};
@@ -158,14 +154,12 @@ Status BuiltInBaselines(std::vector<Baseline>* out) {
   return CheckConsistent(*out);
 }
 
-const Baseline* FindBaseline(const std::vector<Baseline>& all, const std::string& paper,
-                             const std::string& table, const std::string& dataset, const std::string& teacher,
-                             const std::string& student, const std::string& method,
-                             const std::string& metric) {
+const Baseline* FindBaseline(const std::vector<Baseline>& all, const std::string& paper, const std::string& table,
+                             const std::string& dataset, const std::string& teacher, const std::string& student,
+                             const std::string& method, const std::string& metric) {
   for (const Baseline& b : all) {
-    if (b.paper == paper && b.table == table && b.dataset == dataset && b.method == method &&
-        b.metric == metric && (b.teacher.empty() || b.teacher == teacher) &&
-        (b.student.empty() || b.student == student))
+    if (b.paper == paper && b.table == table && b.dataset == dataset && b.method == method && b.metric == metric &&
+        (b.teacher.empty() || b.teacher == teacher) && (b.student.empty() || b.student == student))
       return &b;
   }
   return nullptr;

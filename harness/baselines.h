@@ -42,9 +42,8 @@ Status LoadBaselines(const std::string& folder, std::vector<Baseline>* out);
 Status BuiltInBaselines(std::vector<Baseline>* out);
 
 // The row for exactly this key, or null. An empty teacher or student in the row means "no matter which".
-const Baseline* FindBaseline(const std::vector<Baseline>& all, const std::string& paper,
-                             const std::string& table, const std::string& dataset, const std::string& teacher,
-                             const std::string& student, const std::string& method,
-                             const std::string& metric = "top1_pct");
+const Baseline* FindBaseline(const std::vector<Baseline>& all, const std::string& paper, const std::string& table,
+                             const std::string& dataset, const std::string& teacher, const std::string& student,
+                             const std::string& method, const std::string& metric = "top1_pct");
 
 }  // namespace distil::harness

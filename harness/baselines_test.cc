@@ -17,10 +17,9 @@ std::string Mistake(const std::string& rows) {
 
 TEST(Baselines, ReadsQuotedNotes) {
   std::vector<Baseline> all;
-  ASSERT_TRUE(ParseBaselines(
-                  std::string(kHeader) +
-                      "dskd,1,cifar100,t,s,\"a, b\",top1_pct,75.1,0.2,best,3,0.5,value,\"say \"\"x\"\"\"\n",
-                  "b.csv", &all)
+  ASSERT_TRUE(ParseBaselines(std::string(kHeader) +
+                                 "dskd,1,cifar100,t,s,\"a, b\",top1_pct,75.1,0.2,best,3,0.5,value,\"say \"\"x\"\"\"\n",
+                             "b.csv", &all)
                   .ok());
   ASSERT_EQ(all.size(), 1u);
   EXPECT_EQ(all[0].method, "a, b");
@@ -31,20 +30,15 @@ TEST(Baselines, ReadsQuotedNotes) {
 
 TEST(Baselines, RefusesWhatIsWrong) {
   EXPECT_NE(Mistake("a,b\n").find("b.csv:2: 2 fields"), std::string::npos);
-  EXPECT_EQ(Mistake("p,1,d,t,s,m,top1_pct,x,,last,3,0.5,value,\n"),
-            "b.csv:2: field 'mean' is 'x', not a number");
+  EXPECT_EQ(Mistake("p,1,d,t,s,m,top1_pct,x,,last,3,0.5,value,\n"), "b.csv:2: field 'mean' is 'x', not a number");
   EXPECT_NE(Mistake("p,1,d,t,s,m,top1_pct,175,,last,3,0.5,value,\n").find("percent"), std::string::npos);
-  EXPECT_NE(Mistake("p,1,d,t,s,m,top1_pct,75,,final,3,0.5,value,\n").find("'selection' is 'final'"),
-            std::string::npos);
+  EXPECT_NE(Mistake("p,1,d,t,s,m,top1_pct,75,,final,3,0.5,value,\n").find("'selection' is 'final'"), std::string::npos);
   EXPECT_NE(Mistake("p,1,d,t,s,m,top1_pct,75,,last,0,0.5,value,\n").find("'seeds'"), std::string::npos);
-  EXPECT_NE(Mistake("p,1,d,t,s,m,top1_pct,75,,last,3,0,value,\n").find("'tolerance' is 0"),
-            std::string::npos);
-  EXPECT_NE(Mistake("p,1,d,t,s,,top1_pct,75,,last,3,0.5,value,\n").find("'method' is empty"),
-            std::string::npos);
+  EXPECT_NE(Mistake("p,1,d,t,s,m,top1_pct,75,,last,3,0,value,\n").find("'tolerance' is 0"), std::string::npos);
+  EXPECT_NE(Mistake("p,1,d,t,s,,top1_pct,75,,last,3,0.5,value,\n").find("'method' is empty"), std::string::npos);
   EXPECT_NE(Mistake("p,1,\"d\n").find("not closed"), std::string::npos);
   std::vector<Baseline> all;
-  EXPECT_NE(ParseBaselines("mean\n", "b.csv", &all).message().find("b.csv:1: the header must be"),
-            std::string::npos);
+  EXPECT_NE(ParseBaselines("mean\n", "b.csv", &all).message().find("b.csv:1: the header must be"), std::string::npos);
 }
 
 TEST(Baselines, BuiltInOnesAreWhole) {

@@ -47,14 +47,19 @@ Status Device::Open(const std::string& name, int threads, std::unique_ptr<Device
   DISTIL_RETURN_IF_ERROR(Check(distil_device_open(name.c_str(), &options, &device->device_)));
   device->name_ = name;
   device->description_ = Text(distil_device_description(device->device_));
-  // "onednn 2.6.3, avx2, 2 threads"
+  // "onednn 2.6.3, avx2, 2 threads", or "plain C++, f32" for the reference.
   std::vector<std::string> parts = Split(device->description_, ',');
   for (std::string& part : parts) part = Trim(part);
-  std::vector<std::string> library = Split(parts[0], ' ');
-  device->library_ = {library[0], library.size() > 1 ? library[1] : "?"};
-  device->isa_ = parts.size() > 1 ? parts[1] : "?";
   int64_t count = threads > 0 ? threads : 1;
-  if (parts.size() > 2) ParseInteger(Split(parts[2], ' ')[0], &count);
+  if (parts.size() == 3) {
+    std::vector<std::string> library = Split(parts[0], ' ');
+    device->library_ = {library.front(), library.back()};
+    device->isa_ = parts[1];
+    ParseInteger(Split(parts[2], ' ')[0], &count);
+  } else {
+    device->library_ = {"distil", distil_version()};
+    device->isa_ = parts.back();
+  }
   device->threads_ = static_cast<int>(count);
   *out = std::move(device);
   return {};
@@ -65,9 +70,8 @@ Device::~Device() { distil_device_close(device_); }
 Status Network::Create(const Device& device, const std::string& model, const ImageShape& shape, uint64_t seed,
                        std::unique_ptr<Network>* out) {
   std::unique_ptr<Network> network(new Network);
-  std::string options = "classes=" + std::to_string(shape.classes) +
-                        " input=" + std::to_string(shape.channels) + "," + std::to_string(shape.height) +
-                        "," + std::to_string(shape.width);
+  std::string options = "classes=" + std::to_string(shape.classes) + " input=" + std::to_string(shape.channels) + "," +
+                        std::to_string(shape.height) + "," + std::to_string(shape.width);
   DISTIL_RETURN_IF_ERROR(
       Check(distil_network_create(device.get(), model.c_str(), options.c_str(), seed, &network->network_)));
   distil_network_info info = DISTIL_NETWORK_INFO_INIT;
@@ -79,9 +83,7 @@ Status Network::Create(const Device& device, const std::string& model, const Ima
 
 Network::~Network() { distil_network_free(network_); }
 Status Network::Load(const std::string& path) { return Check(distil_network_load(network_, path.c_str())); }
-Status Network::Save(const std::string& path) const {
-  return Check(distil_network_save(network_, path.c_str()));
-}
+Status Network::Save(const std::string& path) const { return Check(distil_network_save(network_, path.c_str())); }
 
 Status Network::Digest(std::string* out) const {
   char digest[65] = {0};
@@ -94,8 +96,8 @@ Status Evaluator::Create(const Network& network, const ImageShape& shape, int64_
                          std::unique_ptr<Evaluator>* out) {
   std::unique_ptr<Evaluator> evaluator(new Evaluator);
   evaluator->classes_ = shape.classes;
-  DISTIL_RETURN_IF_ERROR(Check(
-      distil_inference_create(network.get(), batch, Normalisation(shape).c_str(), &evaluator->inference_)));
+  DISTIL_RETURN_IF_ERROR(
+      Check(distil_inference_create(network.get(), batch, Normalisation(shape).c_str(), &evaluator->inference_)));
   *out = std::move(evaluator);
   return {};
 }
@@ -119,15 +121,14 @@ Status Evaluator::Logits(const ImageBatch& b, std::vector<float>* logits) {
 }
 
 Status Trainer::Create(const Device& device, const std::string& method, const std::string& options,
-                       const ImageShape& shape,
-                       const std::vector<std::pair<std::string, const Network*>>& roles,
+                       const ImageShape& shape, const std::vector<std::pair<std::string, const Network*>>& roles,
                        std::unique_ptr<Trainer>* out) {
   std::vector<distil_role> list;
   for (const auto& [role, network] : roles) list.push_back({role.c_str(), network->get()});
   std::unique_ptr<Trainer> trainer(new Trainer);
   std::string all = options + " " + Normalisation(shape);
-  DISTIL_RETURN_IF_ERROR(Check(distil_trainer_create(device.get(), method.c_str(), all.c_str(), list.data(),
-                                                     list.size(), &trainer->trainer_)));
+  DISTIL_RETURN_IF_ERROR(Check(
+      distil_trainer_create(device.get(), method.c_str(), all.c_str(), list.data(), list.size(), &trainer->trainer_)));
   *out = std::move(trainer);
   return {};
 }
@@ -146,8 +147,7 @@ std::vector<std::pair<std::string, double>> Trainer::Terms() const {
   std::vector<std::pair<std::string, double>> terms;
   const char* name = nullptr;
   double value = 0;
-  for (size_t k = 0; distil_trainer_term(trainer_, k, &name, &value) == DISTIL_OK; ++k)
-    terms.emplace_back(name, value);
+  for (size_t k = 0; distil_trainer_term(trainer_, k, &name, &value) == DISTIL_OK; ++k) terms.emplace_back(name, value);
   return terms;
 }
 
@@ -162,9 +162,7 @@ Status Trainer::Memory(int64_t batch, uint64_t* bytes) {
   return {};
 }
 
-Status Trainer::Save(const std::string& path) const {
-  return Check(distil_trainer_save(trainer_, path.c_str()));
-}
+Status Trainer::Save(const std::string& path) const { return Check(distil_trainer_save(trainer_, path.c_str())); }
 Status Trainer::Load(const std::string& path) { return Check(distil_trainer_load(trainer_, path.c_str())); }
 
 std::vector<MethodInfo> Methods() {
@@ -187,8 +185,7 @@ std::vector<ModelInfo> Models() {
   for (size_t i = 0;; ++i) {
     distil_model_info info = DISTIL_MODEL_INFO_INIT;
     if (distil_model_get(i, &info) != DISTIL_OK) return models;
-    models.push_back(
-        {Text(info.name), Text(info.family), Text(info.source), info.channels, info.height, info.width});
+    models.push_back({Text(info.name), Text(info.family), Text(info.source), info.channels, info.height, info.width});
   }
 }
 

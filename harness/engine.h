@@ -82,8 +82,7 @@ struct Score {
 // A network in evaluation mode; follows its weights.
 class Evaluator {
  public:
-  static Status Create(const Network& network, const ImageShape& shape, int64_t batch,
-                       std::unique_ptr<Evaluator>* out);
+  static Status Create(const Network& network, const ImageShape& shape, int64_t batch, std::unique_ptr<Evaluator>* out);
   ~Evaluator();
   Evaluator(const Evaluator&) = delete;
   Evaluator& operator=(const Evaluator&) = delete;
@@ -106,8 +105,7 @@ class Trainer {
  public:
   // `options`: "lr=0.05 epochs=240 ..."; mean and std come from the shape.
   static Status Create(const Device& device, const std::string& method, const std::string& options,
-                       const ImageShape& shape,
-                       const std::vector<std::pair<std::string, const Network*>>& roles,
+                       const ImageShape& shape, const std::vector<std::pair<std::string, const Network*>>& roles,
                        std::unique_ptr<Trainer>* out);
   ~Trainer();
   Trainer(const Trainer&) = delete;

@@ -78,8 +78,7 @@ const std::string& Source::Place(const std::string& path) const {
 Status ParseJson(std::string_view text, const std::string& file, Json* out) {
   ErrorKeeper keeper;
   if (!Json::sax_parse(text, &keeper)) {
-    if (!keeper.duplicate.empty())
-      return Corrupt(file + ": the key '" + keeper.duplicate + "' is given twice");
+    if (!keeper.duplicate.empty()) return Corrupt(file + ": the key '" + keeper.duplicate + "' is given twice");
     return Corrupt(file + ": not valid JSON, " + keeper.message);
   }
   *out = Json::parse(text, nullptr, /*allow_exceptions=*/false);
@@ -89,9 +88,7 @@ Status ParseJson(std::string_view text, const std::string& file, Json* out) {
 
 std::string Canonical(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
-std::string Pretty(const Json& json) {
-  return json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
-}
+std::string Pretty(const Json& json) { return json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n"; }
 
 FieldReader::FieldReader(const Json& object, std::string path, const Source& source, Status* status)
     : object_(object), path_(std::move(path)), source_(source), status_(status) {
@@ -101,9 +98,7 @@ FieldReader::FieldReader(const Json& object, std::string path, const Source& sou
   }
 }
 
-std::string FieldReader::Path(const std::string& key) const {
-  return path_.empty() ? key : path_ + "." + key;
-}
+std::string FieldReader::Path(const std::string& key) const { return path_.empty() ? key : path_ + "." + key; }
 
 void FieldReader::Fail(const std::string& key, const std::string& what) {
   if (!ok()) return;
@@ -143,8 +138,7 @@ void FieldReader::Read(const char* key, int64_t* out, int64_t low, int64_t high)
   const Json* json = Find(key, true);
   if (!json) return;
   int64_t value = 0;
-  if (!WholeNumber(*json, &value))
-    return Fail(key, std::string("must be a whole number, not ") + TypeName(*json));
+  if (!WholeNumber(*json, &value)) return Fail(key, std::string("must be a whole number, not ") + TypeName(*json));
   if (value < low || value > high) {
     return Fail(key, "is " + std::to_string(value) + ", but must be " +
                          (high == std::numeric_limits<int64_t>::max()
@@ -186,8 +180,8 @@ void FieldReader::Read(const char* key, std::vector<int64_t>* out, int64_t low, 
     int64_t value = 0;
     if (!WholeNumber(item, &value)) return Fail(key, "must hold whole numbers only");
     if (value < low || value > high)
-      return Fail(key, "holds " + std::to_string(value) + ", but its values must be from " +
-                           std::to_string(low) + " to " + std::to_string(high));
+      return Fail(key, "holds " + std::to_string(value) + ", but its values must be from " + std::to_string(low) +
+                           " to " + std::to_string(high));
     out->push_back(value);
   }
 }

@@ -42,8 +42,7 @@ class FieldReader {
   // Required fields; a missing one, another type or a value out of range is a mistake.
   void Read(const char* key, std::string* out);
   void Read(const char* key, bool* out);
-  void Read(const char* key, int64_t* out, int64_t low = 0,
-            int64_t high = std::numeric_limits<int64_t>::max());
+  void Read(const char* key, int64_t* out, int64_t low = 0, int64_t high = std::numeric_limits<int64_t>::max());
   void Read(const char* key, double* out, double low = -1e300, double high = 1e300);
   void Read(const char* key, std::vector<std::string>* out);
   void Read(const char* key, std::vector<int64_t>* out, int64_t low, int64_t high);

@@ -74,8 +74,7 @@ Status WriteFileAtomic(const std::string& path, std::string_view content) {
   Status status = WriteAll(fd, content, path);
   if (status.ok() && ::fsync(fd) != 0) status = System("cannot write", path, errno);
   if (::close(fd) != 0 && status.ok()) status = System("cannot write", path, errno);
-  if (status.ok() && ::rename(temporary.c_str(), path.c_str()) != 0)
-    status = System("cannot write", path, errno);
+  if (status.ok() && ::rename(temporary.c_str(), path.c_str()) != 0) status = System("cannot write", path, errno);
   if (!status.ok()) {
     ::unlink(temporary.c_str());
     return status;

@@ -88,8 +88,7 @@ Status CheckCells(const Recipe& recipe, const PlanChoice& choice) {
   for (const std::string& cell : choice.cells) {
     std::vector<std::string> parts = Split(cell, ':');
     if (parts.size() != 3)
-      return InvalidArgument("--cell " + cell +
-                             ": expected TEACHER:STUDENT:METHOD, where each part may be '*'");
+      return InvalidArgument("--cell " + cell + ": expected TEACHER:STUDENT:METHOD, where each part may be '*'");
     std::vector<std::string> known[3];
     for (const auto& pair : recipe.pairs) known[0].push_back(pair.teacher), known[1].push_back(pair.student);
     for (const auto& method : recipe.methods) known[2].push_back(method.name);
@@ -98,21 +97,19 @@ Status CheckCells(const Recipe& recipe, const PlanChoice& choice) {
       std::sort(known[i].begin(), known[i].end());
       known[i].erase(std::unique(known[i].begin(), known[i].end()), known[i].end());
       if (parts[i] != "*" && std::find(known[i].begin(), known[i].end(), parts[i]) == known[i].end())
-        return InvalidArgument("--cell " + cell + ": " + recipe.name + " has no " + what[i] + " '" +
-                               parts[i] + "'" + DidYouMean(parts[i], known[i]));
+        return InvalidArgument("--cell " + cell + ": " + recipe.name + " has no " + what[i] + " '" + parts[i] + "'" +
+                               DidYouMean(parts[i], known[i]));
     }
   }
   return {};
 }
 
 bool Chosen(const Recipe::Pair& pair, const Recipe::Method& method, const PlanChoice& choice) {
-  if (!pair.methods.empty() &&
-      std::find(pair.methods.begin(), pair.methods.end(), method.name) == pair.methods.end())
+  if (!pair.methods.empty() && std::find(pair.methods.begin(), pair.methods.end(), method.name) == pair.methods.end())
     return false;
   if (method.teacher && pair.teacher.empty()) return false;
   if (choice.cells.empty()) return true;
-  return std::any_of(choice.cells.begin(), choice.cells.end(),
-                     [&](const auto& c) { return Matches(c, pair, method); });
+  return std::any_of(choice.cells.begin(), choice.cells.end(), [&](const auto& c) { return Matches(c, pair, method); });
 }
 
 // The index of the same run in the plan, or -1.
@@ -128,22 +125,19 @@ Json TeacherConfig(const PlannedRun& teacher) {
 
 }  // namespace
 
-std::string PlannedRun::Folder() const {
-  return RunFolder(dataset, teacher, student, method, seed, config_hash);
-}
+std::string PlannedRun::Folder() const { return RunFolder(dataset, teacher, student, method, seed, config_hash); }
 
 std::string PlannedRun::Name() const {
-  return (teacher.empty() ? "" : teacher + " → ") + student + ", " + method + ", seed " +
-         std::to_string(seed);
+  return (teacher.empty() ? "" : teacher + " → ") + student + ", " + method + ", seed " + std::to_string(seed);
 }
 
 Status AddToPlan(const Recipe& recipe, const PlanChoice& choice, std::vector<PlannedRun>* plan) {
   DISTIL_RETURN_IF_ERROR(CheckCells(recipe, choice));
   std::map<std::string, std::string> sha;
-  for (const auto& [network, file] : choice.teacher_weights)
-    DISTIL_RETURN_IF_ERROR(Sha256File(file, &sha[network]));
+  for (const auto& [network, file] : choice.teacher_weights) DISTIL_RETURN_IF_ERROR(Sha256File(file, &sha[network]));
   std::vector<PlannedRun> cells;
-  for (int64_t seed = 1; seed <= recipe.seeds; ++seed) {
+  const int64_t first = choice.seed ? choice.seed : 1, last = choice.seed ? choice.seed : recipe.seeds;
+  for (int64_t seed = first; seed <= last; ++seed) {
     for (const auto& pair : recipe.pairs) {
       for (const auto& method : recipe.methods) {
         if (!Chosen(pair, method, choice)) continue;
@@ -151,8 +145,7 @@ Status AddToPlan(const Recipe& recipe, const PlanChoice& choice, std::vector<Pla
         run.seed = seed;
         Json teacher = nullptr;
         if (!run.teacher.empty()) {
-          if (auto weights = choice.teacher_weights.find(run.teacher);
-              weights != choice.teacher_weights.end()) {
+          if (auto weights = choice.teacher_weights.find(run.teacher); weights != choice.teacher_weights.end()) {
             run.teacher_weights = weights->second, run.teacher_weights_sha = sha[run.teacher];
             teacher = {{"network", run.teacher}, {"sha256", run.teacher_weights_sha}};
           } else {
@@ -186,16 +179,14 @@ Status AddToPlan(const Recipe& recipe, const PlanChoice& choice, std::vector<Pla
 
 TableSpec RecipeTable(const Recipe& recipe) {
   TableSpec table, *spec = &table;
-  spec->name = recipe.name, spec->title = recipe.title, spec->paper = recipe.paper,
-  spec->table = recipe.table;
+  spec->name = recipe.name, spec->title = recipe.title, spec->paper = recipe.paper, spec->table = recipe.table;
   spec->dataset = recipe.dataset, spec->selection = recipe.selection;
   for (const auto& pair : recipe.pairs)
     spec->columns.push_back(
         {pair.teacher, pair.student, PaperName(recipe, pair.teacher), PaperName(recipe, pair.student)});
   for (bool plain : {true, false})
     for (const auto& m : recipe.methods)
-      if (m.teacher != plain)
-        spec->rows.push_back({m.name, m.label, recipe.paper.empty() ? "" : m.paper, plain});
+      if (m.teacher != plain) spec->rows.push_back({m.name, m.label, recipe.paper.empty() ? "" : m.paper, plain});
   for (size_t r = 0; r < spec->rows.size(); ++r) {
     for (size_t c = 0; c < spec->columns.size(); ++c) {
       const auto& pair = recipe.pairs[c];

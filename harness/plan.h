@@ -40,6 +40,7 @@ struct PlannedRun {
 
 struct PlanChoice {
   std::vector<std::string> cells = {};  // "teacher:student:method", each part may be "*"; none: all cells
+  int64_t seed = 0;                     // only this one; 0: all of the recipe
   int shard = 1, shards = 1;            // this one of so many: cells and seeds are dealt out in turn
   std::map<std::string, std::string> teacher_weights = {};  // network -> file, instead of training it
 };

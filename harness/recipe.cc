@@ -39,11 +39,14 @@ const std::vector<TrainKey>& Keys() {
       {"schedule", Kind::kWord, "multistep", 0, 0, {"multistep", "step", "cosine", "constant"}},
       {"milestones", Kind::kWholes, Json::array({150, 180, 210}), 1, 100000, {}},
       {"gamma", Kind::kReal, 0.1, 0, 1, {}},
+      {"step_epochs", Kind::kReal, 30.0, 1e-9, 100000, {}},
+      {"lr_min", Kind::kReal, 0.0, 0, 1000, {}},
       {"warmup_epochs", Kind::kReal, 0.0, 0, 100000, {}},
       {"clip_norm", Kind::kReal, 0.0, 0, 1e9, {}},
       {"ce", Kind::kReal, 1.0, 0, 1e6, {}},
       {"smoothing", Kind::kReal, 0.0, 0, 1, {}},
       {"crop_pad", Kind::kWhole, 4, 0, 1024, {}},
+      {"crop_mode", Kind::kWord, "zero", 0, 0, {"zero", "reflect"}},
       {"flip", Kind::kReal, 0.5, 0, 1, {}},
       {"cutout", Kind::kWhole, 0, 0, 16384, {}},
       {"brightness", Kind::kReal, 0.0, 0, 1, {}},
@@ -86,8 +89,7 @@ void ReadNetwork(const Json& json, const std::string& path, const Source& source
   f.Optional("paper", &n.paper);
   ReadOverrides(&f, "train", source, status, &n.train);
   f.Finish();
-  if (f.ok() && r->FindNetwork(n.name))
-    f.Fail("name", "names a network that is already there: '" + n.name + "'");
+  if (f.ok() && r->FindNetwork(n.name)) f.Fail("name", "names a network that is already there: '" + n.name + "'");
   r->networks.push_back(std::move(n));
 }
 
@@ -113,8 +115,7 @@ void ReadMethod(const Json& json, const std::string& path, const Source& source,
       f.Fail("options." + key, "may hold neither spaces nor '='");
   ReadOverrides(&f, "train", source, status, &m.train);
   f.Finish();
-  if (f.ok() && r->FindMethod(m.name))
-    f.Fail("name", "names a method that is already there: '" + m.name + "'");
+  if (f.ok() && r->FindMethod(m.name)) f.Fail("name", "names a method that is already there: '" + m.name + "'");
   r->methods.push_back(std::move(m));
 }
 
@@ -132,8 +133,7 @@ void ReadPair(const Json& json, const std::string& path, const Source& source, S
   for (const auto& m : r->methods) names.push_back(m.name);
   for (const std::string& name : p.methods) {
     const Recipe::Method* method = r->FindMethod(name);
-    if (f.ok() && !method)
-      f.Fail("methods", "names '" + name + "', which is no method here" + DidYouMean(name, names));
+    if (f.ok() && !method) f.Fail("methods", "names '" + name + "', which is no method here" + DidYouMean(name, names));
     if (f.ok() && method->teacher && p.teacher.empty())
       f.Fail("methods", "names '" + name + "', which needs a teacher, and this pair has none");
   }
@@ -153,8 +153,7 @@ void ReadSynth(const Json& json, const Source& source, Status* status, data::Syn
   f.Optional("difficulty", &s->difficulty, 0.0, 2.0);
   f.Optional("seed", &seed, 0);
   f.Finish();
-  s->classes = static_cast<int>(classes), s->size = static_cast<int>(size),
-  s->seed = static_cast<uint64_t>(seed);
+  s->classes = static_cast<int>(classes), s->size = static_cast<int>(size), s->seed = static_cast<uint64_t>(seed);
 }
 
 template <typename F>
@@ -179,8 +178,7 @@ void ReadAll(const Json& tree, const Source& source, Status* status, Recipe* r) 
                                                              : r->table;
     CheckName(&f, key, value, true);
   }
-  if (f.ok() && r->paper.empty() != r->table.empty())
-    f.Fail("paper", "and 'table' must both be there, or neither");
+  if (f.ok() && r->paper.empty() != r->table.empty()) f.Fail("paper", "and 'table' must both be there, or neither");
   int selection = 0;
   if (f.Has("selection"))
     f.ReadChoice("selection", {"last", "best"}, &selection);
@@ -202,7 +200,6 @@ void ReadAll(const Json& tree, const Source& source, Status* status, Recipe* r) 
     reader.Optional("test", &r->limit_test, 0, 1000000000);
     reader.Finish();
   }
-  r->teacher_train = Json::object();
   if (const Json* teacher = f.Object("teacher", false)) {
     FieldReader reader(*teacher, "teacher", source, status);
     reader.Optional("seed", &r->teacher_seed, 0, int64_t{1} << 53);
@@ -210,15 +207,11 @@ void ReadAll(const Json& tree, const Source& source, Status* status, Recipe* r) 
     reader.Finish();
   }
   if (const Json* synth = f.Object("synth", false)) ReadSynth(*synth, source, status, &r->synth.emplace());
-  ForEachTable(&f, "network",
-               [&](const Json& j, const std::string& path) { ReadNetwork(j, path, source, status, r); });
-  ForEachTable(&f, "method",
-               [&](const Json& j, const std::string& path) { ReadMethod(j, path, source, status, r); });
-  ForEachTable(&f, "pair",
-               [&](const Json& j, const std::string& path) { ReadPair(j, path, source, status, r); });
+  ForEachTable(&f, "network", [&](const Json& j, const std::string& path) { ReadNetwork(j, path, source, status, r); });
+  ForEachTable(&f, "method", [&](const Json& j, const std::string& path) { ReadMethod(j, path, source, status, r); });
+  ForEachTable(&f, "pair", [&](const Json& j, const std::string& path) { ReadPair(j, path, source, status, r); });
   f.Finish();
-  if (f.ok() && r->methods.empty())
-    *status = Corrupt(source.file + ": a recipe needs at least one [[method]]");
+  if (f.ok() && r->methods.empty()) *status = Corrupt(source.file + ": a recipe needs at least one [[method]]");
   if (f.ok() && r->pairs.empty()) *status = Corrupt(source.file + ": a recipe needs at least one [[pair]]");
 }
 
@@ -231,8 +224,7 @@ void ScaleEpochs(int64_t to, TrainConfig* train) {
 
 void ScaleOverrides(double factor, int64_t to, Json* train) {
   if (train->contains("epochs"))
-    (*train)["epochs"] =
-        to ? to : std::max<int64_t>(1, std::llround((*train)["epochs"].get<double>() * factor));
+    (*train)["epochs"] = to ? to : std::max<int64_t>(1, std::llround((*train)["epochs"].get<double>() * factor));
   if (train->contains("milestones"))
     for (Json& m : (*train)["milestones"]) m = std::max<int64_t>(1, std::llround(m.get<double>() * factor));
 }
@@ -292,8 +284,7 @@ const std::vector<std::string>& TrainKeys() {
   return *names;
 }
 
-void ReadTrain(const Json& table, const std::string& path, const Source& source, Status* status,
-               TrainConfig* train) {
+void ReadTrain(const Json& table, const std::string& path, const Source& source, Status* status, TrainConfig* train) {
   FieldReader f(table, path, source, status);
   for (const TrainKey& key : Keys()) {
     if (!f.Has(key.name)) {
@@ -319,8 +310,7 @@ void ReadTrain(const Json& table, const std::string& path, const Source& source,
     } else {
       std::vector<int64_t> value;
       f.Read(key.name, &value, static_cast<int64_t>(key.low), static_cast<int64_t>(key.high));
-      if (f.ok() && !std::is_sorted(value.begin(), value.end()))
-        f.Fail(key.name, "must be in increasing order");
+      if (f.ok() && !std::is_sorted(value.begin(), value.end())) f.Fail(key.name, "must be in increasing order");
       (*train)[key.name] = value;
     }
   }
@@ -340,7 +330,6 @@ std::string TrainerOptions(const TrainConfig& train) {
       text = value.get<bool>() ? "1" : "0";
     else if (value.is_array()) {
       for (const Json& item : value) text += (text.empty() ? "" : ",") + item.dump();
-      if (text.empty()) continue;  // no milestones
     } else {
       text = value.dump();
     }
@@ -369,8 +358,7 @@ Status ParseRecipe(std::string_view text, const std::string& name, const std::st
   DISTIL_RETURN_IF_ERROR(ParseToml(text, file, &tree, &source));
   for (std::string setting : changes.set) {
     std::string key = Trim(setting.substr(0, setting.find('=')));
-    if (std::find(TrainKeys().begin(), TrainKeys().end(), key) != TrainKeys().end())
-      setting = "train." + setting;
+    if (std::find(TrainKeys().begin(), TrainKeys().end(), key) != TrainKeys().end()) setting = "train." + setting;
     DISTIL_RETURN_IF_ERROR(ApplySetting(setting, &tree, &source));
     out->altered.push_back(Trim(setting));
   }
@@ -384,8 +372,7 @@ Status ParseRecipe(std::string_view text, const std::string& name, const std::st
 
 Status LoadRecipe(const std::string& name, const RecipeChanges& changes, Recipe* out) {
   for (const EmbeddedFile& file : EmbeddedRecipes())
-    if (RecipeName(file.path) == name)
-      return ParseRecipe(file.text, name, std::string(file.path), changes, out);
+    if (RecipeName(file.path) == name) return ParseRecipe(file.text, name, std::string(file.path), changes, out);
   if (!name.ends_with(".toml"))
     return NotFound("there is no recipe '" + name + "'" + DidYouMean(name, RecipeNames()) +
                     " (a recipe of one's own is given as a path that ends in .toml)");
@@ -411,8 +398,7 @@ Status SuiteRecipes(const std::string& suite, std::vector<std::string>* names) {
     known.insert(name.substr(0, name.find('/')));
   }
   if (!names->empty()) return {};
-  return NotFound("there is no suite or recipe '" + suite + "'" +
-                  DidYouMean(suite, {known.begin(), known.end()}));
+  return NotFound("there is no suite or recipe '" + suite + "'" + DidYouMean(suite, {known.begin(), known.end()}));
 }
 
 }  // namespace distil::harness

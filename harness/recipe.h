@@ -20,28 +20,27 @@ namespace distil::harness {
 using TrainConfig = Json;
 TrainConfig DefaultTrain();
 // Reads the keys that are present over *train, which is complete.
-void ReadTrain(const Json& table, const std::string& path, const Source& source, Status* status,
-               TrainConfig* train);
+void ReadTrain(const Json& table, const std::string& path, const Source& source, Status* status, TrainConfig* train);
 const std::vector<std::string>& TrainKeys();
 // "lr=0.05 momentum=0.9 ...": all but epochs and batch, as distil_trainer_create takes them.
 std::string TrainerOptions(const TrainConfig& train);
 
 struct Recipe {
   struct Network {
-    std::string name, paper;  // paper: its name in the baselines
-    Json train;               // overrides, checked
+    std::string name, paper;      // paper: its name in the baselines
+    Json train = Json::object();  // overrides, checked
   };
   struct Method {
     std::string name, label, paper;  // --cell and folder name; the table's row; its name in the baselines
     std::string spec;                // for the library: "kd", "kd+at"
     std::map<std::string, std::string> options;
     bool teacher = true;  // needs one; false for the plain student
-    Json train;
+    Json train = Json::object();
   };
   struct Pair {
     std::string teacher, student;      // teacher may be empty: only methods without one
     std::vector<std::string> methods;  // names; all of the recipe when empty
-    Json train;
+    Json train = Json::object();
   };
 
   std::string name;  // "dskd/table1"
@@ -52,7 +51,7 @@ struct Recipe {
   int64_t limit_train = 0, limit_test = 0;
   TrainConfig train;
   int64_t teacher_seed = 1;
-  Json teacher_train;  // overrides for teachers
+  Json teacher_train = Json::object();  // overrides for teachers
   std::vector<Network> networks;
   std::vector<Method> methods;
   std::vector<Pair> pairs;

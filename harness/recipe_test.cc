@@ -5,6 +5,7 @@
 #include <set>
 
 #include "harness/baselines.h"
+#include "harness/engine.h"
 #include "harness/plan.h"
 #include "harness/testing.h"
 
@@ -57,8 +58,7 @@ TEST(Recipe, ReadsAndFillsIn) {
 }
 
 TEST(Recipe, SlipsAreNamedWithTheirLine) {
-  EXPECT_EQ(Mistake(Changed("epochs", "epoch")),
-            "r.toml:5: 'train.epoch' is unknown; did you mean 'epochs'?");
+  EXPECT_EQ(Mistake(Changed("epochs", "epoch")), "r.toml:5: 'train.epoch' is unknown; did you mean 'epochs'?");
   EXPECT_EQ(Mistake(Changed("epochs = 100", "epochs = 0")),
             "r.toml:5: 'train.epochs' is 0, but must be from 1 to 100000");
   EXPECT_EQ(Mistake(Changed("epochs = 100", "epochs = 'many'")),
@@ -68,21 +68,18 @@ TEST(Recipe, SlipsAreNamedWithTheirLine) {
   EXPECT_EQ(Mistake(Changed("milestones = [50, 75]", "milestones = [75, 50]")),
             "r.toml:6: 'train.milestones' must be in increasing order");
   EXPECT_EQ(Mistake(Changed("dataset = \"d\"", "")), "r.toml: 'dataset' is missing");
-  EXPECT_NE(Mistake("dataset = 'd'\n[[pair]]\nstudent = 'x'\n").find("at least one [[method]]"),
-            std::string::npos);
+  EXPECT_NE(Mistake("dataset = 'd'\n[[pair]]\nstudent = 'x'\n").find("at least one [[method]]"), std::string::npos);
   EXPECT_NE(Mistake("x = [").find("r.toml:1: not valid TOML"), std::string::npos);
   EXPECT_NE(Mistake(std::string("a\0b", 3)).find("not a text file"), std::string::npos);
   EXPECT_NE(Mistake(Changed("name = \"kd\"", "name = \"ce\"")).find("already there"), std::string::npos);
 }
 
 TEST(Recipe, CommandLineChangesAreCheckedTheSameWay) {
-  EXPECT_EQ(Mistake(kSmall, {.set = {"train.lrr=1"}}),
-            "--set train.lrr=1: 'train.lrr' is unknown; did you mean 'lr'?");
-  EXPECT_EQ(Mistake(kSmall, {.set = {"lr=fast"}}),
-            "--set train.lr=fast: 'train.lr' must be a number, not text");
+  EXPECT_EQ(Mistake(kSmall, {.set = {"train.lrr=1"}}), "--set train.lrr=1: 'train.lrr' is unknown; did you mean 'lr'?");
+  EXPECT_EQ(Mistake(kSmall, {.set = {"lr=fast"}}), "--set train.lr=fast: 'train.lr' must be a number, not text");
   Recipe r;
-  ASSERT_OK(ParseRecipe(kSmall, "r", "r.toml",
-                        {.set = {"lr=0.2", "method.kd.options.T=2"}, .seeds = 5, .epochs = 10}, &r));
+  ASSERT_OK(
+      ParseRecipe(kSmall, "r", "r.toml", {.set = {"lr=0.2", "method.kd.options.T=2"}, .seeds = 5, .epochs = 10}, &r));
   EXPECT_EQ(r.train["lr"], 0.2);
   EXPECT_EQ(r.FindMethod("kd")->options.at("T"), "2");
   EXPECT_EQ(r.seeds, 5);
@@ -179,10 +176,20 @@ TEST(Recipes, TeachersOfATableAreTheRunsOfTheTeachersRecipe) {
   }
 }
 
+TEST(Recipes, TrainTakesTheLibrarysOptions) {
+  std::set<std::string> library, own(TrainKeys().begin(), TrainKeys().end());
+  for (const OptionInfo& option : CommonOptions()) library.insert(option.name);
+  own.insert("ce"), own.insert("smoothing");  // of every method rather than of the trainer
+  library.insert("ce"), library.insert("smoothing");
+  // The batch is the harness's; these it sets itself from the data set and the seed.
+  own.erase("batch");
+  for (const char* key : {"steps_per_epoch", "samples", "seed", "mean", "std", "gradients"}) library.erase(key);
+  EXPECT_EQ(own, library);
+}
+
 TEST(Recipes, UnknownNamesAreHelped) {
   Recipe r;
-  EXPECT_NE(LoadRecipe("dskd/tabel1", {}, &r).message().find("did you mean 'dskd/table1'?"),
-            std::string::npos);
+  EXPECT_NE(LoadRecipe("dskd/tabel1", {}, &r).message().find("did you mean 'dskd/table1'?"), std::string::npos);
   std::vector<std::string> names;
   ASSERT_OK(SuiteRecipes("dskd", &names));
   EXPECT_EQ(names.size(), 4u);

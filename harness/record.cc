@@ -53,8 +53,7 @@ void ReadSchedule(const Json& root, const Source& source, Status* status, Schedu
   f.Read("test_samples", &s->test_samples, 1);
   f.Read("full_test_samples", &s->full_test_samples, 1);
   f.Read("altered", &s->altered);
-  if (f.ok() && kind != Kind(*s))
-    f.Fail("kind", "is '" + kind + "', but the numbers beside it say " + Kind(*s));
+  if (f.ok() && kind != Kind(*s)) f.Fail("kind", "is '" + kind + "', but the numbers beside it say " + Kind(*s));
   f.Finish();
 }
 
@@ -101,8 +100,7 @@ void ReadResult(const Json& root, const Source& source, Status* status, const Ru
   f.Finish();
   if (!f.ok()) return;
   if (last != r.last_top1()) f.Fail("last_top1", "is not the accuracy of the last epoch");
-  if (best != r.best_top1() || best_epoch != r.best_epoch())
-    f.Fail("best_top1", "is not the best of the epochs");
+  if (best != r.best_top1() || best_epoch != r.best_epoch()) f.Fail("best_top1", "is not the best of the epochs");
 }
 
 void ReadCost(const Json& root, const Source& source, Status* status, RunRecord* r) {
@@ -121,8 +119,8 @@ void ReadEpochs(const Json& list, const Source& source, Status* status, RunRecor
     EpochMetrics m;
     *status = EpochFromJson(list[i], path, source, &m);
     if (status->ok() && m.epoch != static_cast<int64_t>(i) + 1)
-      *status = Corrupt(source.file + ": '" + path + ".epoch' is " + std::to_string(m.epoch) +
-                        " instead of " + std::to_string(i + 1));
+      *status = Corrupt(source.file + ": '" + path + ".epoch' is " + std::to_string(m.epoch) + " instead of " +
+                        std::to_string(i + 1));
     r->epochs.push_back(std::move(m));
   }
   if (status->ok() && static_cast<int64_t>(r->epochs.size()) != r->schedule.epochs)
@@ -133,8 +131,7 @@ void ReadEpochs(const Json& list, const Source& source, Status* status, RunRecor
 }  // namespace
 
 Json ToJson(const EpochMetrics& m) {
-  return {{"epoch", m.epoch}, {"lr", m.lr},     {"train", m.train},
-          {"top1", m.top1},   {"top5", m.top5}, {"loss", m.loss}};
+  return {{"epoch", m.epoch}, {"lr", m.lr}, {"train", m.train}, {"top1", m.top1}, {"top5", m.top5}, {"loss", m.loss}};
 }
 
 Status EpochFromJson(const Json& json, const std::string& path, const Source& source, EpochMetrics* out) {
@@ -147,8 +144,7 @@ Status EpochFromJson(const Json& json, const std::string& path, const Source& so
   f.Read("loss", &out->loss);
   if (const Json* train = f.Object("train", true)) {
     FieldReader terms(*train, f.Path("train"), source, &status);
-    for (auto it = train->begin(); it != train->end(); ++it)
-      terms.Read(it.key().c_str(), &out->train[it.key()]);
+    for (auto it = train->begin(); it != train->end(); ++it) terms.Read(it.key().c_str(), &out->train[it.key()]);
     if (status.ok() && !out->train.count("loss")) terms.Fail("loss", "is missing");
   }
   f.Finish();
@@ -166,9 +162,8 @@ double RunRecord::best_top1() const { return epochs.empty() ? 0 : epochs[best_ep
 
 std::string RunFolder(const std::string& dataset, const std::string& teacher, const std::string& student,
                       const std::string& method, int64_t seed, const std::string& config_hash) {
-  return FolderName(dataset) + "/" + FolderName(teacher.empty() ? "none" : teacher) + "__" +
-         FolderName(student) + "/" + FolderName(method) + "/seed" + std::to_string(seed) + "-" +
-         config_hash.substr(0, 8);
+  return FolderName(dataset) + "/" + FolderName(teacher.empty() ? "none" : teacher) + "__" + FolderName(student) + "/" +
+         FolderName(method) + "/seed" + std::to_string(seed) + "-" + config_hash.substr(0, 8);
 }
 
 Json ToJson(const RunRecord& r) {
@@ -217,8 +212,7 @@ Json ToJson(const RunRecord& r) {
                  {"isa", r.isa},
                  {"threads", r.threads},
                  {"libraries", r.libraries}}},
-               {"result",
-                {{"last_top1", r.last_top1()}, {"best_top1", r.best_top1()}, {"best_epoch", r.best_epoch()}}},
+               {"result", {{"last_top1", r.last_top1()}, {"best_top1", r.best_top1()}, {"best_epoch", r.best_epoch()}}},
                {"cost",
                 {{"seconds", r.seconds},
                  {"images_per_second", r.images_per_second},

@@ -43,8 +43,7 @@ TEST(Record, EveryFieldIsNeeded) {
     for (auto& [inner, unused] : value.items()) {
       Json worse = good;
       worse[key].erase(inner);
-      EXPECT_NE(Mistake(worse).find("'" + key + "." + inner + "' is missing"), std::string::npos)
-          << Mistake(worse);
+      EXPECT_NE(Mistake(worse).find("'" + key + "." + inner + "' is missing"), std::string::npos) << Mistake(worse);
     }
   }
 }
@@ -55,8 +54,7 @@ TEST(Record, RefusesWhatContradictsItself) {
   EXPECT_NE(Mistake(bad).find("'config_hash' is not the SHA-256 of 'config'"), std::string::npos);
   bad = Good();
   bad["schedule"]["kind"] = "short";
-  EXPECT_NE(Mistake(bad).find("'schedule.kind' is 'short', but the numbers beside it say full"),
-            std::string::npos);
+  EXPECT_NE(Mistake(bad).find("'schedule.kind' is 'short', but the numbers beside it say full"), std::string::npos);
   bad = Good();
   bad["result"]["last_top1"] = 61.0;
   EXPECT_NE(Mistake(bad).find("is not the accuracy of the last epoch"), std::string::npos);
@@ -108,10 +106,8 @@ TEST(Record, FoldersAreReadInOrderAndTwinsMustAgree) {
   write("d", first);
   EXPECT_NE(ReadRecords({folder.path()}, &all).message().find("gave different students"), std::string::npos);
   ASSERT_OK(WriteFileAtomic(folder / "d/result.json", "{"));
-  EXPECT_NE(ReadRecords({folder.path()}, &all).message().find("d/result.json: not valid JSON"),
-            std::string::npos);
-  EXPECT_NE(ReadRecords({folder / "absent"}, &all).message().find("cannot read the folder"),
-            std::string::npos);
+  EXPECT_NE(ReadRecords({folder.path()}, &all).message().find("d/result.json: not valid JSON"), std::string::npos);
+  EXPECT_NE(ReadRecords({folder / "absent"}, &all).message().find("cannot read the folder"), std::string::npos);
 }
 
 }  // namespace

@@ -58,18 +58,14 @@ pre { overflow-x: auto; background: var(--card); padding: .6rem; border-radius: 
 std::string Page(const std::string& title, const std::string& body) {
   return "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n<meta name=\"viewport\" "
          "content=\"width=device-width, initial-scale=1\">\n<title>" +
-         EscapeHtml(title) + "</title>\n<style>" + kStyle + "</style></head>\n<body>\n" + body +
-         "</body></html>\n";
+         EscapeHtml(title) + "</title>\n<style>" + kStyle + "</style></head>\n<body>\n" + body + "</body></html>\n";
 }
 
 std::string Figure(const std::string& svg, bool wide = false) {
-  return svg.empty() ? ""
-                     : std::string("<figure") + (wide ? " class=\"wide\"" : "") + ">\n" + svg + "</figure>\n";
+  return svg.empty() ? "" : std::string("<figure") + (wide ? " class=\"wide\"" : "") + ">\n" + svg + "</figure>\n";
 }
 
-std::string Title(const Table& table) {
-  return table.spec.title.empty() ? table.spec.name : table.spec.title;
-}
+std::string Title(const Table& table) { return table.spec.title.empty() ? table.spec.name : table.spec.title; }
 
 std::string ColumnName(const TableSpec::Column& c) {
   return c.teacher.empty() ? c.student : c.teacher + " → " + c.student;
@@ -156,14 +152,12 @@ std::string Curves(const Table& table, size_t column) {
 void RunRow(const std::string& label, const Cell& cell, std::string* out) {
   for (const RunRecord* run : cell.runs) {
     *out += "<tr><td>" + EscapeHtml(run->teacher.empty() ? "–" : run->teacher) + "</td><td>" +
-            EscapeHtml(run->student) + "</td><td>" + EscapeHtml(label) + "</td><td>" +
-            std::to_string(run->seed) + "</td><td>" + Fixed(run->last_top1(), 2) + "</td><td>" +
-            Fixed(run->best_top1(), 2) + " (epoch " + std::to_string(run->best_epoch()) + ")</td><td>" +
-            std::to_string(run->schedule.epochs) + " of " + std::to_string(run->schedule.full_epochs) +
-            "</td><td>" + EscapeHtml(Duration(run->seconds)) + "</td><td>" +
-            EscapeHtml(Bytes(run->planned_bytes)) + "</td><td><code>" +
-            EscapeHtml(run->config_hash.substr(0, 8)) + "</code></td><td><code>" +
-            EscapeHtml(run->student_sha256.substr(0, 12)) + "</code></td></tr>\n";
+            EscapeHtml(run->student) + "</td><td>" + EscapeHtml(label) + "</td><td>" + std::to_string(run->seed) +
+            "</td><td>" + Fixed(run->last_top1(), 2) + "</td><td>" + Fixed(run->best_top1(), 2) + " (epoch " +
+            std::to_string(run->best_epoch()) + ")</td><td>" + std::to_string(run->schedule.epochs) + " of " +
+            std::to_string(run->schedule.full_epochs) + "</td><td>" + EscapeHtml(Duration(run->seconds)) + "</td><td>" +
+            EscapeHtml(Bytes(run->planned_bytes)) + "</td><td><code>" + EscapeHtml(run->config_hash.substr(0, 8)) +
+            "</code></td><td><code>" + EscapeHtml(run->student_sha256.substr(0, 12)) + "</code></td></tr>\n";
   }
 }
 
@@ -174,8 +168,7 @@ std::string Runs(const Table& table) {
   auto add = [&](const std::string& label, const Cell& cell) {
     if (cell.runs.empty()) return;
     const std::string& hash = cell.runs[0]->config_hash;
-    if (std::find(shown.begin(), shown.end(), hash) != shown.end())
-      return;  // a run that serves several columns
+    if (std::find(shown.begin(), shown.end(), hash) != shown.end()) return;  // a run that serves several columns
     shown.push_back(hash);
     RunRow(label, cell, &rows);
     configs += "<h3><code>" + EscapeHtml(hash.substr(0, 8)) + "</code></h3><pre>" +
@@ -208,13 +201,12 @@ std::string ReportHtml(const std::string& title, const std::vector<Table>& table
   if (tables.size() > 1) {
     body += "<nav>";
     for (const Table& table : tables)
-      body += "<a href=\"#" + EscapeHtml(FolderName(table.spec.name)) + "\">" + EscapeHtml(table.spec.name) +
-              "</a>";
+      body += "<a href=\"#" + EscapeHtml(FolderName(table.spec.name)) + "\">" + EscapeHtml(table.spec.name) + "</a>";
     body += "</nav>\n";
   }
   for (const Table& table : tables)
-    body += "<section id=\"" + EscapeHtml(FolderName(table.spec.name)) + "\"><h2>" +
-            EscapeHtml(Title(table)) + "</h2>\n" + Section(table) + "</section>\n";
+    body += "<section id=\"" + EscapeHtml(FolderName(table.spec.name)) + "\"><h2>" + EscapeHtml(Title(table)) +
+            "</h2>\n" + Section(table) + "</section>\n";
   return Page(title, body);
 }
 

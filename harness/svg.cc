@@ -19,21 +19,19 @@ struct Frame {
 
 std::string N(double v) { return Fixed(v, std::fabs(v - std::round(v)) < 0.05 ? 0 : 1); }
 
-std::string TextAt(double x, double y, const std::string& css, const std::string& text,
-                   const std::string& more = "") {
+std::string TextAt(double x, double y, const std::string& css, const std::string& text, const std::string& more = "") {
   return "<text x=\"" + N(x) + "\" y=\"" + N(y) + "\" class=\"" + css + "\"" + more + ">" + EscapeHtml(text) +
          "</text>\n";
 }
 
 std::string Line(double x1, double y1, double x2, double y2, const std::string& css) {
-  return "<line x1=\"" + N(x1) + "\" y1=\"" + N(y1) + "\" x2=\"" + N(x2) + "\" y2=\"" + N(y2) +
-         "\" class=\"" + css + "\"/>\n";
+  return "<line x1=\"" + N(x1) + "\" y1=\"" + N(y1) + "\" x2=\"" + N(x2) + "\" y2=\"" + N(y2) + "\" class=\"" + css +
+         "\"/>\n";
 }
 
 std::string Open(const Frame& f, const std::string& title) {
-  return "<svg viewBox=\"0 0 " + N(f.width) + " " + N(f.height) + "\" role=\"img\" aria-label=\"" +
-         EscapeHtml(title) + "\" xmlns=\"http://www.w3.org/2000/svg\">\n" +
-         TextAt(f.left, 20, "title", title);
+  return "<svg viewBox=\"0 0 " + N(f.width) + " " + N(f.height) + "\" role=\"img\" aria-label=\"" + EscapeHtml(title) +
+         "\" xmlns=\"http://www.w3.org/2000/svg\">\n" + TextAt(f.left, 20, "title", title);
 }
 
 std::string YAxis(const Frame& f, const Axis& axis, const std::string& label) {
@@ -58,18 +56,16 @@ std::string LegendEntry(double x, double y, const std::string& name, int color, 
   if (line) {
     std::string dash = kDashes[color % kChartColors];
     out = "<line x1=\"" + N(x) + "\" y1=\"" + N(y - 4) + "\" x2=\"" + N(x + 22) + "\" y2=\"" + N(y - 4) +
-          "\" class=\"line " + css + "\"" + (dash.empty() ? "" : " stroke-dasharray=\"" + dash + "\"") +
-          "/>\n";
+          "\" class=\"line " + css + "\"" + (dash.empty() ? "" : " stroke-dasharray=\"" + dash + "\"") + "/>\n";
   } else {
-    out = "<rect x=\"" + N(x + 4) + "\" y=\"" + N(y - 10) +
-          "\" width=\"12\" height=\"12\" rx=\"2\" class=\"bar " + css + "\"/>\n";
+    out = "<rect x=\"" + N(x + 4) + "\" y=\"" + N(y - 10) + "\" width=\"12\" height=\"12\" rx=\"2\" class=\"bar " +
+          css + "\"/>\n";
   }
   return out + TextAt(x + 27, y, "tick", name);
 }
 
 // A legend over the plot, wrapped into rows; returns its markup and the room it needs below the title.
-std::string Legend(const Frame& f, const std::vector<std::pair<std::string, int>>& names, bool line,
-                   double* room) {
+std::string Legend(const Frame& f, const std::vector<std::pair<std::string, int>>& names, bool line, double* room) {
   std::string out;
   double x = f.left, y = 40;
   for (const auto& [name, color] : names) {
@@ -134,8 +130,8 @@ std::string LineChartSvg(const LineChart& chart) {
       band = band || p.high > p.low;
     }
     if (band)
-      out += "<polygon points=\"" + upper + Trim(lower) + "\" class=\"band c" +
-             std::to_string(s.color % kChartColors) + "\"/>\n";
+      out += "<polygon points=\"" + upper + Trim(lower) + "\" class=\"band c" + std::to_string(s.color % kChartColors) +
+             "\"/>\n";
   }
   for (const ChartSeries& s : chart.series) {
     std::string css = "c" + std::to_string(s.color % kChartColors), points;
@@ -147,10 +143,8 @@ std::string LineChartSvg(const LineChart& chart) {
     if (s.points.size() <= 60 && !s.points.empty()) {
       for (const ChartPoint& p : s.points) {
         if (!std::isfinite(p.y)) continue;
-        std::string tip =
-            s.name + ", " + chart.x_label + " " + Fixed(p.x, 0) + ": " + Fixed(p.y, chart.y_digits);
-        if (p.high > p.low)
-          tip += " (" + Fixed(p.low, chart.y_digits) + " to " + Fixed(p.high, chart.y_digits) + ")";
+        std::string tip = s.name + ", " + chart.x_label + " " + Fixed(p.x, 0) + ": " + Fixed(p.y, chart.y_digits);
+        if (p.high > p.low) tip += " (" + Fixed(p.low, chart.y_digits) + " to " + Fixed(p.high, chart.y_digits) + ")";
         out += "<circle cx=\"" + N(px(p.x)) + "\" cy=\"" + N(py(p.y)) + "\" r=\"2.4\" class=\"dot " + css +
                "\"><title>" + EscapeHtml(tip) + "</title></circle>\n";
       }
@@ -176,8 +170,7 @@ std::string BarChartSvg(const BarChart& chart) {
   if (bars == 0) return "";
   Frame f;
   f.bottom = 30;
-  f.width = std::max(
-      640.0, 80.0 + 26.0 * static_cast<double>(bars) + 30.0 * static_cast<double>(chart.groups.size()));
+  f.width = std::max(640.0, 80.0 + 26.0 * static_cast<double>(bars) + 30.0 * static_cast<double>(chart.groups.size()));
   double room = 0;
   std::string legend = Legend(f, names, false, &room);
   f.top += room, f.height += room;
@@ -199,8 +192,8 @@ std::string BarChartSvg(const BarChart& chart) {
       double inner = std::max(2.0, width - 4), centre = x + width / 2;
       out += "<g><title>" + EscapeHtml(tip) + "</title><rect x=\"" + N(x + 2) + "\" y=\"" + N(py(bar.value)) +
              "\" width=\"" + N(inner) + "\" height=\"" + N(std::max(0.0, f.y0() - py(bar.value))) +
-             "\" rx=\"2\" class=\"bar c" + std::to_string(bar.color % kChartColors) +
-             (bar.faded ? " faded" : "") + "\"/>\n";
+             "\" rx=\"2\" class=\"bar c" + std::to_string(bar.color % kChartColors) + (bar.faded ? " faded" : "") +
+             "\"/>\n";
       if (bar.high > bar.low) {
         out += Line(centre, py(bar.low), centre, py(bar.high), "error");
         out += Line(centre - 4, py(bar.high), centre + 4, py(bar.high), "error");
@@ -208,8 +201,7 @@ std::string BarChartSvg(const BarChart& chart) {
       }
       if (bar.reference > 0) out += Line(x, py(bar.reference), x + width, py(bar.reference), "paper");
       if (width >= 30)
-        out += TextAt(centre, py(std::max({bar.high, bar.value, bar.reference})) - 6, "value mid",
-                      Fixed(bar.value, 1));
+        out += TextAt(centre, py(std::max({bar.high, bar.value, bar.reference})) - 6, "value mid", Fixed(bar.value, 1));
       out += "</g>\n";
       x += width;
     }

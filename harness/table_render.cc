@@ -23,8 +23,7 @@ std::string ColumnTitle(const TableSpec::Column& c) {
 }
 
 // Calls f for the teacher row and then each method row.
-void ForEachRow(const Table& table,
-                const std::function<void(const TableSpec::Row&, const std::vector<Cell>&)>& f) {
+void ForEachRow(const Table& table, const std::function<void(const TableSpec::Row&, const std::vector<Cell>&)>& f) {
   static const TableSpec::Row kTeacher{"", "Teacher", "Teacher", false};
   if (table.has_teacher) f(kTeacher, table.teacher);
   for (size_t r = 0; r < table.cells.size(); ++r) f(table.spec.rows[r], table.cells[r]);
@@ -159,8 +158,7 @@ std::string TableText(const Table& table, bool color) {
 
 std::string TableMarkdown(const Table& table) {
   Footnotes footnotes;
-  std::string out =
-      "## " + EscapeMarkdown(table.spec.title.empty() ? table.spec.name : table.spec.title) + "\n\n| |";
+  std::string out = "## " + EscapeMarkdown(table.spec.title.empty() ? table.spec.name : table.spec.title) + "\n\n| |";
   for (const auto& c : table.spec.columns) out += " " + EscapeMarkdown(ColumnTitle(c)) + " |";
   out += "\n|---|";
   for (size_t c = 0; c < table.spec.columns.size(); ++c) out += "---|";
@@ -193,24 +191,23 @@ std::string TableCsv(const Table& table) {
       const Cell& cell = cells[c];
       const auto& column = table.spec.columns[c];
       std::string selection = cell.paper ? Name(cell.paper->selection) : table.spec.selection;
-      std::vector<std::string> fields = {
-          table.spec.name,
-          table.spec.dataset,
-          column.teacher,
-          column.student,
-          r.label,
-          cell.n ? Fixed(cell.mean, 4) : "",
-          cell.std ? Fixed(*cell.std, 4) : "",
-          std::to_string(cell.n),
-          selection,
-          cell.runs.empty() ? "" : std::to_string(cell.runs[0]->schedule.epochs),
-          cell.paper ? Fixed(cell.paper->mean, 2) : "",
-          cell.paper && cell.paper->std ? Fixed(*cell.paper->std, 2) : "",
-          cell.comparable() ? Fixed(cell.difference, 4) : "",
-          cell.paper ? Fixed(cell.paper->tolerance, 2) : "",
-          Name(cell.verdict),
-          cell.best ? "1" : "0",
-          cell.note};
+      std::vector<std::string> fields = {table.spec.name,
+                                         table.spec.dataset,
+                                         column.teacher,
+                                         column.student,
+                                         r.label,
+                                         cell.n ? Fixed(cell.mean, 4) : "",
+                                         cell.std ? Fixed(*cell.std, 4) : "",
+                                         std::to_string(cell.n),
+                                         selection,
+                                         cell.runs.empty() ? "" : std::to_string(cell.runs[0]->schedule.epochs),
+                                         cell.paper ? Fixed(cell.paper->mean, 2) : "",
+                                         cell.paper && cell.paper->std ? Fixed(*cell.paper->std, 2) : "",
+                                         cell.comparable() ? Fixed(cell.difference, 4) : "",
+                                         cell.paper ? Fixed(cell.paper->tolerance, 2) : "",
+                                         Name(cell.verdict),
+                                         cell.best ? "1" : "0",
+                                         cell.note};
       for (std::string& field : fields) field = EscapeCsv(field);
       out += Join(fields, ",") + "\n";
     }
@@ -226,8 +223,7 @@ std::string TableJson(const Table& table) {
     rows.push_back({{"method", r.label}, {"cells", list}});
   });
   Json columns = Json::array();
-  for (const auto& c : table.spec.columns)
-    columns.push_back({{"teacher", c.teacher}, {"student", c.student}});
+  for (const auto& c : table.spec.columns) columns.push_back({{"teacher", c.teacher}, {"student", c.student}});
   return Pretty({{"name", table.spec.name},
                  {"title", table.spec.title},
                  {"dataset", table.spec.dataset},

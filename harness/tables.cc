@@ -74,22 +74,21 @@ void Judge(const Baseline* paper, bool full, bool altered, Cell* cell) {
 
 // Runs of one cell may come in several configurations. The one that says most is shown: the recipe's own
 // before altered ones, full before short, more seeds, more epochs.
-std::vector<const RunRecord*> Choose(const std::vector<const RunRecord*>& all, const std::string& hash,
-                                     Cell* cell) {
+std::vector<const RunRecord*> Choose(const std::vector<const RunRecord*>& all, const std::string& hash, Cell* cell) {
   std::map<std::string, std::vector<const RunRecord*>> groups;
   for (const RunRecord* run : all) groups[run->config_hash].push_back(run);
   auto rank = [&](const std::vector<const RunRecord*>& g) {
     const ScheduleRecord& s = g[0]->schedule;
-    return std::tuple(s.full() && s.altered.empty(), g[0]->config_hash == hash, s.full(), s.altered.empty(),
-                      g.size(), s.epochs);
+    return std::tuple(s.full() && s.altered.empty(), g[0]->config_hash == hash, s.full(), s.altered.empty(), g.size(),
+                      s.epochs);
   };
   const std::vector<const RunRecord*>* best = nullptr;
   for (const auto& [name, group] : groups)
     if (!best || rank(group) > rank(*best)) best = &group;
   if (!best) return {};
   if (groups.size() > 1)
-    AddNote(cell, std::to_string(groups.size() - 1) + " other configuration" +
-                      (groups.size() > 2 ? "s" : "") + " of this cell on record");
+    AddNote(cell, std::to_string(groups.size() - 1) + " other configuration" + (groups.size() > 2 ? "s" : "") +
+                      " of this cell on record");
   std::vector<const RunRecord*> runs = *best;
   std::sort(runs.begin(), runs.end(), [](auto* a, auto* b) { return a->seed < b->seed; });
   return runs;
@@ -157,8 +156,7 @@ Cell TeacherCell(const Table& table, size_t column, const std::vector<RunRecord>
     const RunRecord* own = nullptr;
     for (const RunRecord& run : records)
       if (run.student_sha256 == sha) own = &run;
-    cell.values.push_back(own && paper && paper->selection == Selection::kBest ? own->best_top1()
-                                                                               : teacher->top1);
+    cell.values.push_back(own && paper && paper->selection == Selection::kBest ? own->best_top1() : teacher->top1);
     if (own) {
       cell.runs.push_back(own);
       full = full && own->schedule.full(), altered = altered || !own->schedule.altered.empty();
@@ -178,9 +176,7 @@ Cell TeacherCell(const Table& table, size_t column, const std::vector<RunRecord>
 void MarkBest(Table* table) {
   for (size_t c = 0; c < table->spec.columns.size(); ++c) {
     bool any_full = false;
-    auto full = [](const Cell& cell) {
-      return cell.verdict != Verdict::kShort && cell.verdict != Verdict::kAltered;
-    };
+    auto full = [](const Cell& cell) { return cell.verdict != Verdict::kShort && cell.verdict != Verdict::kAltered; };
     for (auto& row : table->cells) any_full = any_full || (row[c].n > 0 && full(row[c]));
     int contenders = 0;
     double best = -1;
@@ -190,8 +186,7 @@ void MarkBest(Table* table) {
       best = std::max(best, row[c].mean);
     }
     if (contenders < 2) continue;
-    for (auto& row : table->cells)
-      row[c].best = row[c].n > 0 && (!any_full || full(row[c])) && row[c].mean == best;
+    for (auto& row : table->cells) row[c].best = row[c].n > 0 && (!any_full || full(row[c])) && row[c].mean == best;
   }
 }
 
@@ -210,15 +205,13 @@ void CollectNotes(Table* table) {
   for (const Cell& cell : table->teacher) look(cell);
   for (const auto& row : table->cells)
     for (const Cell& cell : row) look(cell);
-  table->notes.push_back(
-      std::string("Top-1 accuracy in percent on the test split, of the ") +
-      (any_best && any_last ? "last or best"
-       : any_best           ? "best"
-                            : "last") +
-      " epoch: mean ± sample standard deviation (seeds). Best student of a column in bold.");
+  table->notes.push_back(std::string("Top-1 accuracy in percent on the test split, of the ") +
+                         (any_best && any_last ? "last or best"
+                          : any_best           ? "best"
+                                               : "last") +
+                         " epoch: mean ± sample standard deviation (seeds). Best student of a column in bold.");
   if (any_short)
-    table->notes.push_back(
-        "“short” marks a scaled-down schedule; such a cell is not compared with the paper.");
+    table->notes.push_back("“short” marks a scaled-down schedule; such a cell is not compared with the paper.");
   if (!devices.empty())
     table->notes.push_back("Measured on " + Join({devices.begin(), devices.end()}, "; ") + "; source " +
                            Join({revisions.begin(), revisions.end()}, ", ") + ".");
@@ -263,8 +256,8 @@ void AddPaperCells(const std::vector<Baseline>& baselines, TableSpec* spec) {
   if (spec->paper.empty()) return;
   std::vector<const Baseline*> printed;
   for (const Baseline& b : baselines)
-    if (b.paper == spec->paper && b.table == spec->table && b.dataset == spec->dataset &&
-        b.metric == "top1_pct" && b.method != "Teacher" && !b.student.empty())
+    if (b.paper == spec->paper && b.table == spec->table && b.dataset == spec->dataset && b.metric == "top1_pct" &&
+        b.method != "Teacher" && !b.student.empty())
       printed.push_back(&b);
   for (const Baseline* b : printed) {
     bool known = false;
@@ -277,15 +270,13 @@ void AddPaperCells(const std::vector<Baseline>& baselines, TableSpec* spec) {
       if (b->teacher.empty() == pairs) continue;
       bool known = false;
       for (const auto& c : spec->columns)
-        known =
-            known || (c.paper_student == b->student && (b->teacher.empty() || c.paper_teacher == b->teacher));
+        known = known || (c.paper_student == b->student && (b->teacher.empty() || c.paper_teacher == b->teacher));
       if (!known) spec->columns.push_back({b->teacher, b->student, b->teacher, b->student});
     }
   }
 }
 
-Table BuildTable(const TableSpec& spec, const std::vector<RunRecord>& records,
-                 const std::vector<Baseline>& baselines) {
+Table BuildTable(const TableSpec& spec, const std::vector<RunRecord>& records, const std::vector<Baseline>& baselines) {
   Table table;
   table.spec = spec;
   table.cells.resize(spec.rows.size());

@@ -60,8 +60,7 @@ struct TableSpec {
   std::string name, title, paper, table, dataset, selection = "last";
   std::vector<Column> columns;
   std::vector<Row> rows;
-  std::map<std::pair<size_t, size_t>, std::string>
-      hashes;  // (row, column) -> hash of the recipe's configuration
+  std::map<std::pair<size_t, size_t>, std::string> hashes;  // (row, column) -> hash of the recipe's configuration
 };
 
 TableSpec SpecFromRecords(const std::string& recipe, const std::vector<RunRecord>& records);
@@ -76,8 +75,7 @@ struct Table {
   std::vector<std::string> notes;        // below the table
 };
 
-Table BuildTable(const TableSpec& spec, const std::vector<RunRecord>& records,
-                 const std::vector<Baseline>& baselines);
+Table BuildTable(const TableSpec& spec, const std::vector<RunRecord>& records, const std::vector<Baseline>& baselines);
 
 // "72.31 ± 0.12 (3)", "72.31 (1)" or "–".
 std::string ValueText(const Cell& cell);

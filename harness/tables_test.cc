@@ -11,8 +11,8 @@ namespace {
 std::vector<Baseline> Papers() {
   std::vector<Baseline> all;
   auto add = [&](const char* teacher, const char* student, const char* method, double mean, int seeds) {
-    all.push_back({"p", "1", "cifar100", teacher, student, method, "top1_pct", mean, 0.2, Selection::kLast,
-                   seeds, 0.5, Target::kValue, ""});
+    all.push_back({"p", "1", "cifar100", teacher, student, method, "top1_pct", mean, 0.2, Selection::kLast, seeds, 0.5,
+                   Target::kValue, ""});
   };
   add("wrn_40_2", "", "Teacher", 75.61, 1);
   add("", "wrn_16_2", "Student", 73.13, 3);
@@ -23,8 +23,7 @@ std::vector<Baseline> Papers() {
 }
 
 RunRecord Ran(const std::string& method, int64_t seed, double top1, int64_t epochs = 4) {
-  RunRecord r =
-      MadeUpRun("p/table1", method == "ce" ? "" : "wrn_40_2", "wrn_16_2", method, seed, top1, epochs);
+  RunRecord r = MadeUpRun("p/table1", method == "ce" ? "" : "wrn_40_2", "wrn_16_2", method, seed, top1, epochs);
   r.paper = "p", r.table = "1";
   r.paper_teacher = r.teacher, r.paper_student = "wrn_16_2", r.paper_method = r.label;
   return r;
@@ -112,8 +111,7 @@ TEST(Tables, EveryFaceIsDeterministicAndEscaped) {
   EXPECT_EQ(TableText(table, false), TableText(Make(records), false));
   EXPECT_EQ(TableText(table, false).find("\033"), std::string::npos);
   EXPECT_NE(TableText(table, true).find("\033[1m"), std::string::npos);
-  EXPECT_NE(TableMarkdown(table).find("**75.00 (1)**<br>paper 75.37 ± 0.20<br>−0.37, incomplete"),
-            std::string::npos);
+  EXPECT_NE(TableMarkdown(table).find("**75.00 (1)**<br>paper 75.37 ± 0.20<br>−0.37, incomplete"), std::string::npos);
   std::string page = ReportHtml("r", {table});
   EXPECT_EQ(page.find("<b>a"), std::string::npos);
   EXPECT_NE(page.find("<svg"), std::string::npos);

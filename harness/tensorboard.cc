@@ -39,9 +39,7 @@ void BytesField(int number, std::string_view value, std::string* out) {
   out->append(value);
 }
 
-double Now() {
-  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
-}
+double Now() { return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count(); }
 
 }  // namespace
 
@@ -82,8 +80,7 @@ std::string VersionEvent(double wall_time) {
   return event;
 }
 
-std::string ScalarEvent(double wall_time, int64_t step,
-                        const std::vector<std::pair<std::string, float>>& scalars) {
+std::string ScalarEvent(double wall_time, int64_t step, const std::vector<std::pair<std::string, float>>& scalars) {
   std::string summary;
   for (const auto& [tag, value] : scalars) {
     std::string entry;
@@ -100,9 +97,7 @@ std::string ScalarEvent(double wall_time, int64_t step,
 
 std::vector<std::pair<std::string, float>> Scalars(const EpochMetrics& m) {
   std::vector<std::pair<std::string, float>> scalars;
-  auto add = [&](const std::string& tag, double value) {
-    scalars.emplace_back(tag, static_cast<float>(value));
-  };
+  auto add = [&](const std::string& tag, double value) { scalars.emplace_back(tag, static_cast<float>(value)); };
   for (const auto& [name, value] : m.train)
     add(name == "loss" || name == "top1" ? "train/" + name : "train/loss_" + name, value);
   add("test/top1", m.top1);

@@ -20,8 +20,7 @@ uint32_t MaskedCrc32c(std::string_view bytes);
 std::string TfRecord(std::string_view event);
 // Event messages: the version that opens a file, and scalars of one step.
 std::string VersionEvent(double wall_time);
-std::string ScalarEvent(double wall_time, int64_t step,
-                        const std::vector<std::pair<std::string, float>>& scalars);
+std::string ScalarEvent(double wall_time, int64_t step, const std::vector<std::pair<std::string, float>>& scalars);
 
 // The scalars of an epoch: train/loss, train/loss_ce, train/loss_kd, ..., train/top1, test/top1, test/top5,
 // test/loss, lr.

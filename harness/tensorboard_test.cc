@@ -35,8 +35,8 @@ TEST(TensorBoard, TagsAreTheUsualOnes) {
   m.train = {{"loss", 3}, {"ce", 1}, {"kd", 2}, {"top1", 40}};
   std::vector<std::string> tags;
   for (const auto& [tag, value] : Scalars(m)) tags.push_back(tag);
-  EXPECT_EQ(tags, (std::vector<std::string>{"train/loss_ce", "train/loss_kd", "train/loss", "train/top1",
-                                            "test/top1", "test/top5", "test/loss", "lr"}));
+  EXPECT_EQ(tags, (std::vector<std::string>{"train/loss_ce", "train/loss_kd", "train/loss", "train/top1", "test/top1",
+                                            "test/top5", "test/loss", "lr"}));
 }
 
 TEST(TensorBoard, AFileGrowsByWholeRecords) {

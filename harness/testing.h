@@ -44,10 +44,7 @@ inline RunRecord MadeUpRun(const std::string& recipe, const std::string& teacher
   RunRecord r;
   r.recipe = recipe, r.title = "A table";
   r.dataset = "cifar100", r.teacher = teacher, r.student = student;
-  r.method = method, r.label = method == "ce"   ? "Student"
-                               : method == "kd" ? "KD"
-                               : method == "at" ? "AT"
-                                                : method;
+  r.method = method, r.label = method == "ce" ? "Student" : method == "kd" ? "KD" : method == "at" ? "AT" : method;
   r.config = {{"teacher", teacher}, {"student", student}, {"method", method}, {"epochs", epochs}};
   r.config_hash = Sha256(Canonical(r.config));
   r.seed = seed;

@@ -139,8 +139,8 @@ std::string EscapeCsv(std::string_view text) {
 std::string FolderName(std::string_view text) {
   std::string out;
   for (char c : text) {
-    bool safe = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-                c == '_' || c == '.' || c == '+';
+    bool safe = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
+                c == '.' || c == '+';
     out += safe ? c : '_';
   }
   if (out.empty() || out.find_first_not_of('.') == std::string::npos) out = "_" + out;

@@ -13,8 +13,7 @@ std::string At(const std::string& file, const toml::source_region& region) {
   return file + ":" + std::to_string(region.begin.line);
 }
 
-Status Convert(const toml::node& node, const std::string& path, const std::string& file, Json* out,
-               Source* source) {
+Status Convert(const toml::node& node, const std::string& path, const std::string& file, Json* out, Source* source) {
   if (!path.empty() && node.source().begin) source->places[path] = At(file, node.source());
   if (const toml::table* table = node.as_table()) {
     *out = Json::object();
@@ -31,8 +30,7 @@ Status Convert(const toml::node& node, const std::string& path, const std::strin
     size_t i = 0;
     for (auto&& value : *array) {
       out->push_back(nullptr);
-      DISTIL_RETURN_IF_ERROR(
-          Convert(value, path + "[" + std::to_string(i++) + "]", file, &out->back(), source));
+      DISTIL_RETURN_IF_ERROR(Convert(value, path + "[" + std::to_string(i++) + "]", file, &out->back(), source));
     }
     return {};
   }

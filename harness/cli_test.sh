@@ -1,0 +1,152 @@
+#!/usr/bin/env bash
+# The program from outside: help, exit codes, one clear sentence for each mistake, and every command once on tiny data.
+set -uo pipefail
+
+harness=$PWD/$1
+cd "$(mktemp -d "${TEST_TMPDIR:-/tmp}/cliXXXXXX")" || exit 1
+export NO_COLOR=1 OMP_WAIT_POLICY=passive
+failures=0
+
+fail() {
+  echo "FAILED: $*"
+  failures=$((failures + 1))
+}
+
+# bad TEXT ARGUMENT...: exit code 2, one line on standard error that holds TEXT, nothing on standard output.
+bad() {
+  local text=$1 code=0
+  shift
+  "$harness" "$@" > out 2> err || code=$?
+  [[ $code == 2 ]] || fail "exit code $code instead of 2: harness $*"
+  [[ $(wc -l < err) == 1 ]] || fail "not one line: harness $*: $(cat err)"
+  [[ ! -s out ]] || fail "standard output: harness $*: $(cat out)"
+  grep -qF -- "$text" err || fail "no '$text' in: $(cat err)"
+}
+
+# good TEXT ARGUMENT...: exit code 0 and TEXT on standard output.
+good() {
+  local text=$1 code=0
+  shift
+  "$harness" "$@" > out 2> err || code=$?
+  [[ $code == 0 ]] || fail "exit code $code: harness $*: $(cat err)"
+  grep -qF -- "$text" out || fail "no '$text' in the output of harness $*: $(cat out)"
+}
+
+# Help everywhere, with examples.
+good 'Examples:' --help
+for command in quickstart import "import cifar10" "import cifar100" "import idx" "import folder" "import hdf5" synth inspect \
+  train distil evaluate predict reproduce report list "list methods" "list models" "list recipes" "list devices"; do
+  # shellcheck disable=SC2086
+  good 'Examples:' $command --help
+done
+good 'harness ' --version
+
+# The command line.
+bad 'A subcommand is required'
+bad "there is no command 'trian'; did you mean 'train'?" trian
+bad "'train' has no option '--netwrok'; did you mean '--network'?" train --netwrok x --data y
+bad '--network is required' train --data x
+bad "there is no network 'resnet9'; did you mean 'resnet8'?" train --network resnet9 --data x.h5
+bad "there is no suite or recipe 'dskdd'; did you mean 'dskd'?" reproduce dskdd
+bad "--cell a:b: expected TEACHER:STUDENT:METHOD" reproduce dskd/table1 --cell a:b
+bad "dskd/table1 has no method 'kdd'; did you mean 'kd'?" reproduce dskd/table1 --cell wrn_40_2:wrn_16_2:kdd
+bad "'train.lrr' is unknown; did you mean 'lr'?" reproduce dskd/table1 --set train.lrr=1
+bad '--shard 3/2: expected I/N' reproduce dskd/table1 --shard 3/2
+bad '--epochs: Value 0 not in range' quickstart --epochs 0
+bad "did you mean 'methods'?" list method
+bad "device" train --network resnet8 --data x.h5 --device nonsense
+
+# Files.
+bad 'absent.h5' inspect absent.h5
+echo 'not HDF5' > broken.h5
+bad 'broken.h5' inspect broken.h5
+bad 'broken.h5' train --network resnet8 --data broken.h5
+bad 'absent' import cifar100 --from absent --to x.h5
+bad "--data: there is no file 'nowhere/cifar100.h5'" reproduce short/cifar100 --data "$(mkdir nowhere && echo nowhere)"
+bad "the data set 'cifar100' is not at" reproduce short/cifar100
+bad "cannot read the folder 'runs'" report
+mkdir empty && bad 'there are no finished runs in empty' report --runs empty
+mkdir -p records/a && echo '{}' > records/a/result.json
+bad "records/a/result.json: 'schema_version' is missing" report --runs records
+echo '[[method]' > broken.toml
+bad 'broken.toml:1: not valid TOML' reproduce broken.toml
+bad "cannot open 'absent.toml'" reproduce absent.toml
+
+# Every command once.
+good '96 training and 40 test images' synth --to tiny.h5 --train 96 --test 40 --classes 4
+good '"train":64' synth --to other.h5 --train 64 --test 16 --classes 4 --json
+good 'tiny.h5' inspect tiny.h5
+good 'resnet8' list models
+good 'kd' list methods
+good '"usable":true' list devices --json
+good 'dskd/table1' list recipes
+
+short=(--epochs 2 --set batch=32 --threads 1)
+good teacher/student.safetensors train --network resnet8 --data tiny.h5 "${short[@]}" --to teacher --quiet --tensorboard
+[[ -s teacher/tensorboard/events.out.tfevents.distil ]] || fail 'no TensorBoard file'
+[[ ! -s err ]] || fail "--quiet wrote: $(cat err)"
+good teacher/student.safetensors train --network resnet8 --data tiny.h5 "${short[@]}" --to teacher --quiet
+bad 'holds a run with another configuration; --restart' train --network resnet8 --data tiny.h5 --epochs 3 --to teacher
+mkdir elsewhere && cp other.h5 elsewhere/tiny.h5
+bad 'was trained on other data' train --network resnet8 --data elsewhere/tiny.h5 "${short[@]}" --to teacher
+weights=(--teacher resnet8 --teacher-weights teacher/student.safetensors)
+good '"event":"result"' distil --student resnet8 "${weights[@]}" --data tiny.h5 "${short[@]}" --method kd+at \
+  --option kd.T=2 --json
+[[ $(grep -c '"event":"epoch"' out) == 2 ]] || fail 'not one JSON line for each epoch'
+[[ $(find runs -name result.json) == runs/tiny/resnet8__resnet8/kd+at/seed1-*/result.json ]] || fail 'not in the usual folder'
+bad "did you mean 'kd'?" distil --student resnet8 "${weights[@]}" --data tiny.h5 --method kdd
+bad "kd.Q" distil --student resnet8 "${weights[@]}" --data tiny.h5 --method kd+at --option kd.Q=2
+bad 'expected KEY=VALUE' distil --student resnet8 "${weights[@]}" --data tiny.h5 --option T
+bad "it has no tensor 'block1.layer.0.bn1.weight'" distil --student resnet8 --teacher wrn_16_2 --teacher-weights teacher/student.safetensors --data tiny.h5
+head -c 1000 teacher/student.safetensors > cut.safetensors
+bad 'cut.safetensors' evaluate --network resnet8 --weights cut.safetensors --data tiny.h5
+good 'on 40 test images' evaluate --network resnet8 --weights teacher/student.safetensors --data tiny.h5
+good 'tiny.h5#0' predict --network resnet8 --weights teacher/student.safetensors --data tiny.h5 --limit 2 tiny.h5
+[[ $(wc -l < out) == 2 ]] || fail '--limit 2 did not print two lines'
+echo 'not an image' > x.jpg
+bad 'x.jpg' predict --network resnet8 --weights teacher/student.safetensors --data tiny.h5 x.jpg
+
+# A recipe of one's own: dry run, run, skip, table, report, check.
+cat > mine.toml << 'TOML'
+title = "Mine"
+dataset = "tiny"
+seeds = 2
+[train]
+epochs = 2
+batch = 32
+[[method]]
+name = "ce"
+label = "Student"
+[[method]]
+name = "kd"
+label = "KD"
+[[pair]]
+teacher = "resnet14"
+student = "resnet8"
+TOML
+good '5 runs, 5 left' reproduce mine.toml --threads 1 --data tiny.h5 --runs mine --dry-run
+[[ ! -e mine ]] || fail '--dry-run left something'
+good 'KD' reproduce mine.toml --threads 1 --data tiny.h5 --runs mine --quiet
+sum=$(find mine -name '*.safetensors' -o -name metrics.jsonl | sort | xargs sha256sum)
+good 'KD' reproduce mine.toml --threads 1 --data tiny.h5 --runs mine
+grep -q '5 runs were already done' err || fail "finished runs were not skipped: $(cat err)"
+good 'KD' reproduce mine.toml --threads 1 --data tiny.h5 --runs mine --restart --quiet
+[[ $sum == "$(find mine -name '*.safetensors' -o -name metrics.jsonl | sort | xargs sha256sum)" ]] || fail 'a second run gave other bits'
+good '5 files with 1 tables from 5 runs' report --runs mine --to tables
+"$harness" report --runs mine --to tables --check || fail 'fresh tables are called stale'
+echo >> tables/mine.md
+bad "stale tables: 'tables/mine.md'" report --runs mine --to tables --check
+good 'short' reproduce mine.toml --threads 1 --data tiny.h5 --runs mine --epochs 1 --seeds 1 --quiet
+
+# The quickstart, scaled down to seconds.
+good 'quickstart/report.html' quickstart --threads 1 --epochs 1 --limit-train 128 --limit-test 64 --quiet
+grep -q '<svg' quickstart/report.html || fail 'no chart in the report'
+
+# A disk that is full is a failure at run time, and leaves nothing half-written under the final name.
+code=0
+(ulimit -f 8 && trap '' XFSZ && "$harness" synth --to full.h5 --train 500 --test 50) > out 2> err || code=$?
+[[ $code == 1 ]] || fail "exit code $code instead of 1 for a full disk: $(cat err)"
+[[ ! -e full.h5 ]] || fail 'half a file under its final name'
+
+[[ $failures == 0 ]] && echo "all passed"
+exit $((failures > 0))

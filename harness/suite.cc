@@ -1,0 +1,100 @@
+#include "harness/suite.h"
+
+#include <chrono>
+
+#include "harness/environment.h"
+#include "harness/files.h"
+#include "harness/text.h"
+
+namespace distil::harness {
+
+std::string TeacherFile(const std::vector<PlannedRun>& plan, const PlannedRun& run, const SessionOptions& options) {
+  if (!run.teacher_weights.empty()) return run.teacher_weights;
+  if (run.teacher_run < 0) return "";
+  return JoinPath(RunPath(plan[run.teacher_run], options), "student.safetensors");
+}
+
+Status CheckPlan(const std::vector<PlannedRun>& plan) {
+  for (const PlannedRun& run : plan) {
+    bool needs = false;
+    auto in_recipe = [&](const Status& s) { return Status(s.code(), run.recipe + ": " + s.message()); };
+    if (Status s = CheckModel(run.student); !s.ok()) return in_recipe(s);
+    if (Status s = run.teacher.empty() ? Status() : CheckModel(run.teacher); !s.ok()) return in_recipe(s);
+    if (Status s = NeedsTeacher(run.spec, &needs); !s.ok()) return in_recipe(s);
+    if (needs && run.teacher.empty())
+      return InvalidArgument(run.recipe + ": the method '" + run.spec + "' needs a teacher");
+    if (!needs && !run.teacher.empty())
+      return InvalidArgument(run.recipe + ": the method '" + run.spec +
+                             "' has no use for a teacher (teacher = false in its [[method]] says so)");
+  }
+  return {};
+}
+
+Status RunPlan(const Device& device, const std::vector<PlannedRun>& plan, const Datasets& datasets,
+               const SessionOptions& options, Progress* progress, SuiteResult* result) {
+  for (size_t i = 0; i < plan.size(); ++i) {
+    const PlannedRun& run = plan[i];
+    RunRecord record;
+    Outcome outcome = Outcome::kTrained;
+    std::string position = plan.size() > 1 ? std::to_string(i + 1) + "/" + std::to_string(plan.size()) : "";
+    Status status = TrainRun(device, run, datasets.at(run.dataset), TeacherFile(plan, run, options), options, position,
+                             progress, &record, &outcome);
+    if (!status.ok()) return {status.code(), run.Name() + ": " + status.message()};
+    if (outcome == Outcome::kInterrupted) return result->interrupted = true, Status();
+    if (outcome == Outcome::kAlreadyDone)
+      ++result->skipped;
+    else
+      ++result->trained;
+    result->records.push_back(std::move(record));
+    if (Interrupted() && i + 1 < plan.size()) return result->interrupted = true, Status();
+  }
+  return {};
+}
+
+Status EstimateRun(const Device& device, const PlannedRun& run, const data::Dataset& dataset, Estimate* out) {
+  RunData data;
+  Prepared p;
+  DISTIL_RETURN_IF_ERROR(SelectData(dataset, run.limit_train, run.limit_test, &data));
+  DISTIL_RETURN_IF_ERROR(Prepare(device, run, data, "", &p));
+  const int64_t batch = run.train.at("batch").get<int64_t>();
+  DISTIL_RETURN_IF_ERROR(p.trainer->Memory(batch, &out->bytes));
+  using Clock = std::chrono::steady_clock;
+  auto since = [](Clock::time_point t) { return std::chrono::duration<double>(Clock::now() - t).count(); };
+  double per_step = 0, per_image = 0;
+  for (int i = 0; i < 3; ++i) {  // the first one compiles
+    data::Batch b;
+    DISTIL_RETURN_IF_ERROR(p.source->Next(&b));
+    if (b.count == 0) break;
+    Clock::time_point begin = Clock::now();
+    StepResult step;
+    DISTIL_RETURN_IF_ERROR(p.trainer->Step({b.images, b.labels, b.ids, b.count}, &step));
+    per_step = since(begin);
+  }
+  std::unique_ptr<Evaluator> evaluator;
+  DISTIL_RETURN_IF_ERROR(Evaluator::Create(*p.student, data.shape, batch, &evaluator));
+  DISTIL_RETURN_IF_ERROR(p.source->Seek(0, 0));
+  for (int i = 0; i < 2; ++i) {
+    data::Batch b;
+    DISTIL_RETURN_IF_ERROR(p.source->Next(&b));
+    if (b.count == 0) break;
+    Clock::time_point begin = Clock::now();
+    Score score;
+    DISTIL_RETURN_IF_ERROR(evaluator->Add({b.images, b.labels, b.ids, b.count}, &score));
+    per_image = since(begin) / static_cast<double>(b.count);
+  }
+  int64_t step = 0, total = 0;
+  DISTIL_RETURN_IF_ERROR(p.trainer->Position(&step, &total));
+  const double epochs = static_cast<double>(total) / static_cast<double>(p.source->steps_per_epoch());
+  out->seconds = per_step * static_cast<double>(total) + epochs * per_image * static_cast<double>(data.test_samples);
+  out->known = true;
+  return {};
+}
+
+RunStatus StatusOf(const PlannedRun& run, const SessionOptions& options) {
+  const std::string folder = RunPath(run, options);
+  if (options.restart) return RunStatus::kToDo;
+  if (FileExists(JoinPath(folder, "result.json"))) return RunStatus::kDone;
+  return FileExists(JoinPath(folder, "checkpoint.distil")) ? RunStatus::kUnfinished : RunStatus::kToDo;
+}
+
+}  // namespace distil::harness

@@ -1,0 +1,40 @@
+// Carrying out a plan: every run in order, finished ones skipped, interrupted ones resumed; and what it would cost.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "harness/plan.h"
+#include "harness/session.h"
+
+namespace distil::harness {
+
+using Datasets = std::map<std::string, data::Dataset>;  // by name
+
+// The safetensors file of a run's teacher, "" without one.
+std::string TeacherFile(const std::vector<PlannedRun>& plan, const PlannedRun& run, const SessionOptions& options);
+
+// Before anything is trained: networks and methods exist, and methods get the teachers they need.
+Status CheckPlan(const std::vector<PlannedRun>& plan);
+
+struct SuiteResult {
+  std::vector<RunRecord> records;  // of the runs that are done, in order of the plan
+  int trained = 0, skipped = 0;
+  bool interrupted = false;
+};
+Status RunPlan(const Device& device, const std::vector<PlannedRun>& plan, const Datasets& datasets,
+               const SessionOptions& options, Progress* progress, SuiteResult* result);
+
+// What a run would take on this device: its planned memory, and its time from a few real steps.
+struct Estimate {
+  bool known = false;
+  uint64_t bytes = 0;
+  double seconds = 0;
+};
+Status EstimateRun(const Device& device, const PlannedRun& run, const data::Dataset& dataset, Estimate* out);
+
+enum class RunStatus { kToDo, kUnfinished, kDone };
+RunStatus StatusOf(const PlannedRun& run, const SessionOptions& options);
+
+}  // namespace distil::harness
