@@ -1,3 +1,4 @@
+#include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -11,7 +12,7 @@ constexpr size_t kAlignment = 64;
 
 void* Take(const HostOptions& options, size_t bytes) {
   if (options.allocate) return options.allocate(bytes);
-  if (bytes > SIZE_MAX - kAlignment) return nullptr;
+  if (bytes > PTRDIFF_MAX - kAlignment) return nullptr;
   return std::aligned_alloc(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment);
 }
 

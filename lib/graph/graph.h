@@ -109,7 +109,7 @@ struct FusedBody {
   struct Instr {
     Kind kind;
     Op op;           // kOp: a pointwise op
-    int32_t arg[3];  // kLoad: arg[0] is the node's input number; kOp: earlier instructions
+    int32_t arg[3];  // kLoad: arg[0] is the node's input number; kOp: earlier instructions, 0 where unused
     double value;    // kConst
   };
   enum Reduce : uint8_t { kStore, kSum, kMax };

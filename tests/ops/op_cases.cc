@@ -408,9 +408,9 @@ Exprs BuildFused(Sample& s) {
   Expr x = s.In(space), g = s.In({1, space[1], 1}), b = s.In(space);
   auto body = std::make_shared<FusedBody>();
   body->space = space;
-  auto load = [](int i) { return FusedBody::Instr{FusedBody::kLoad, Op::kAdd, {i, -1, -1}, 0}; };
-  auto op = [](Op o, int i, int j = -1, int k = -1) { return FusedBody::Instr{FusedBody::kOp, o, {i, j, k}, 0}; };
-  const FusedBody::Instr half = {FusedBody::kConst, Op::kAdd, {-1, -1, -1}, 0.5};
+  auto load = [](int i) { return FusedBody::Instr{FusedBody::kLoad, Op::kAdd, {i, 0, 0}, 0}; };
+  auto op = [](Op o, int i, int j = 0, int k = 0) { return FusedBody::Instr{FusedBody::kOp, o, {i, j, k}, 0}; };
+  const FusedBody::Instr half = {FusedBody::kConst, Op::kAdd, {0, 0, 0}, 0.5};
   body->code = {load(0),         load(1), load(2), half, op(Op::kMul, 0, 1), op(Op::kMul, 2, 3), op(Op::kAdd, 4, 5),
                 op(Op::kRelu, 6)};
   body->outs = {{7, FusedBody::kStore, space},

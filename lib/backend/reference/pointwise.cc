@@ -97,15 +97,10 @@ KernelPtr MakeFused(const Ctx& c) {
         Walk(space, linear, [&](const auto& point) {
           for (size_t i = 0; i < steps.size(); ++i) {
             const FusedBody::Instr& instr = steps[i].instr;
-            auto arg = [&](int k) { return instr.arg[k] >= 0 ? v[instr.arg[k]] : T(0); };
             switch (instr.kind) {
               case FusedBody::kLoad: v[i] = In<T>(a, instr.arg[0])[offset(steps[i].strides)]; break;
               case FusedBody::kConst: v[i] = static_cast<T>(instr.value); break;
-              case FusedBody::kOp: {
-                const int arity = Arity(instr.op);
-                v[i] = steps[i].f(arg(0), arity > 1 ? arg(1) : T(0), arity > 2 ? arg(2) : T(0));
-                break;
-              }
+              case FusedBody::kOp: v[i] = steps[i].f(v[instr.arg[0]], v[instr.arg[1]], v[instr.arg[2]]); break;
             }
           }
           double* s = accumulators;
