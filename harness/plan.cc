@@ -61,6 +61,7 @@ PlannedRun TeacherRun(const Recipe& recipe, const std::string& network) {
   run.is_teacher = true, run.seed = recipe.teacher_seed;
   run.train = TeacherTrain(recipe, network);
   run.full_epochs = recipe.full_teacher_epochs;
+  if (recipe.limit_teacher_train >= 0) run.limit_train = recipe.limit_teacher_train;
   Resolve(&run, nullptr);
   return run;
 }

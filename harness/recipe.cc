@@ -198,6 +198,7 @@ void ReadAll(const Json& tree, const Source& source, Status* status, Recipe* r) 
     FieldReader reader(*limits, "limits", source, status);
     reader.Optional("train", &r->limit_train, 0, 1000000000);
     reader.Optional("test", &r->limit_test, 0, 1000000000);
+    reader.Optional("teacher_train", &r->limit_teacher_train, 0, 1000000000);
     reader.Finish();
   }
   if (const Json* teacher = f.Object("teacher", false)) {
@@ -235,7 +236,7 @@ void ApplyLengths(const RecipeChanges& changes, Recipe* r) {
     r->full_teacher_epochs =
         r->teacher_train.contains("epochs") ? r->teacher_train["epochs"].get<int64_t>() : r->full_epochs;
   if (changes.seeds > 0) r->seeds = changes.seeds;
-  if (changes.limit_train >= 0) r->limit_train = changes.limit_train;
+  if (changes.limit_train >= 0) r->limit_train = changes.limit_train, r->limit_teacher_train = -1;
   if (changes.limit_test >= 0) r->limit_test = changes.limit_test;
   if (changes.epochs > 0) {
     double factor = static_cast<double>(changes.epochs) / r->train["epochs"].get<double>();

@@ -49,6 +49,7 @@ struct Recipe {
   int64_t full_epochs = 0;  // of students; 0: as long as `train` says
   int64_t full_teacher_epochs = 0;
   int64_t limit_train = 0, limit_test = 0;
+  int64_t limit_teacher_train = -1;  // of teachers; -1: as limit_train
   TrainConfig train;
   int64_t teacher_seed = 1;
   Json teacher_train = Json::object();  // overrides for teachers
