@@ -179,9 +179,10 @@ distil_value Convolution(distil_builder* b, const char* call, const char* name, 
   });
 }
 
+// In the order of distil_unary.
 constexpr Expr (*kUnary[])(Expr) = {Relu, Relu6, Sigmoid, Tanh, Exp, Log, Sqrt, Abs, Neg, Square};
 
-Expr Combine(distil_binary op, Expr x, Expr y) {
+Expr Combine(int op, Expr x, Expr y) {
   switch (op) {
     case DISTIL_ADD: return x + y;
     case DISTIL_SUB: return x - y;
@@ -194,9 +195,9 @@ Expr Combine(distil_binary op, Expr x, Expr y) {
   return {};
 }
 
-Status PoolIs(distil_pool op) {
+Status PoolIs(int op) {
   if (op == DISTIL_MAX_POOL || op == DISTIL_AVG_POOL) return {};
-  return InvalidArgument("op is " + std::to_string(static_cast<int>(op)) + ", no distil_pool");
+  return InvalidArgument("op is " + std::to_string(op) + ", no distil_pool");
 }
 
 }  // namespace
@@ -285,10 +286,11 @@ distil_value distil_dropout(distil_builder* b, distil_value x, double p) {
 distil_value distil_apply(distil_builder* b, distil_unary op, distil_value x) {
   return Record(b, [&] {
     Recorder r(b, "apply");
-    const auto i = static_cast<size_t>(op);
+    const int i = api::Number(op);
     r.Input(x).Check([&] {
-      return i < std::size(api::kUnary) ? Status()
-                                        : InvalidArgument("op is " + std::to_string(i) + ", no distil_unary");
+      return i >= 0 && i < std::ssize(api::kUnary)
+                 ? Status()
+                 : InvalidArgument("op is " + std::to_string(i) + ", no distil_unary");
     });
     return r.Do([=](Layers&, const Steps& v) { return api::kUnary[i](v[x.id]); });
   });
@@ -297,15 +299,15 @@ distil_value distil_apply(distil_builder* b, distil_unary op, distil_value x) {
 distil_value distil_combine(distil_builder* b, distil_binary op, distil_value x, distil_value y) {
   return Record(b, [&] {
     Recorder r(b, "combine");
+    const int i = api::Number(op);
     r.Inputs({x, y}).Check([&]() -> Status {
-      const auto i = static_cast<int>(op);
       if (i < DISTIL_ADD || i > DISTIL_POW) return InvalidArgument("op is " + std::to_string(i) + ", no distil_binary");
       if (r.at(x).rank() != r.at(y).rank())
         return InvalidArgument("its inputs have shapes " + r.at(x).shape().ToString() + " and " +
                                r.at(y).shape().ToString() + ", of different rank");
       return {};
     });
-    return r.Do([=](Layers&, const Steps& v) { return api::Combine(op, v[x.id], v[y.id]); });
+    return r.Do([=](Layers&, const Steps& v) { return api::Combine(i, v[x.id], v[y.id]); });
   });
 }
 
@@ -323,8 +325,9 @@ distil_value distil_pool2d(distil_builder* b, distil_pool op, distil_value x, in
                            int64_t pad) {
   return Record(b, [&] {
     Recorder r(b, "pool2d");
+    const int kind = api::Number(op);
     r.Input(x).Check([&]() -> Status {
-      DISTIL_RETURN_IF_ERROR(api::PoolIs(op));
+      DISTIL_RETURN_IF_ERROR(api::PoolIs(kind));
       DISTIL_RETURN_IF_ERROR(Fits("kernel", kernel, 1));
       DISTIL_RETURN_IF_ERROR(Fits("stride", stride, 1));
       DISTIL_RETURN_IF_ERROR(Fits("pad", pad, 0, kernel / 2));
@@ -333,21 +336,23 @@ distil_value distil_pool2d(distil_builder* b, distil_pool op, distil_value x, in
     PoolAttrs a;
     for (int i = 0; i < 2; ++i) a.kernel[i] = kernel, a.stride[i] = stride, a.pad[i] = pad;
     return r.Do(
-        [=](Layers&, const Steps& v) { return op == DISTIL_MAX_POOL ? MaxPool(v[x.id], a) : AvgPool(v[x.id], a); });
+        [=](Layers&, const Steps& v) { return kind == DISTIL_MAX_POOL ? MaxPool(v[x.id], a) : AvgPool(v[x.id], a); });
   });
 }
 
 distil_value distil_adaptive_pool2d(distil_builder* b, distil_pool op, distil_value x, int64_t height, int64_t width) {
   return Record(b, [&] {
     Recorder r(b, "adaptive_pool2d");
+    const int kind = api::Number(op);
     r.Input(x).Check([&]() -> Status {
-      DISTIL_RETURN_IF_ERROR(api::PoolIs(op));
+      DISTIL_RETURN_IF_ERROR(api::PoolIs(kind));
       DISTIL_RETURN_IF_ERROR(Fits("height", height, 1));
       DISTIL_RETURN_IF_ERROR(Fits("width", width, 1));
       return RankIs(r.at(x), {4});
     });
     return r.Do([=](Layers&, const Steps& v) {
-      return op == DISTIL_MAX_POOL ? AdaptiveMaxPool(v[x.id], height, width) : AdaptiveAvgPool(v[x.id], height, width);
+      return kind == DISTIL_MAX_POOL ? AdaptiveMaxPool(v[x.id], height, width)
+                                     : AdaptiveAvgPool(v[x.id], height, width);
     });
   });
 }

@@ -34,11 +34,12 @@ Status Options(const char* text, TextOptions* out) { return SplitOptions(text ? 
 
 Status ToBatch(const distil_batch* batch, Batch* out) {
   DISTIL_RETURN_IF_ERROR(NeedStruct(batch, "batch", "DISTIL_BATCH_INIT"));
-  if (batch->pixels != DISTIL_F32_NCHW && batch->pixels != DISTIL_U8_NHWC)
-    return InvalidArgument("batch->pixels is " + std::to_string(static_cast<int>(batch->pixels)) +
+  const int pixels = Number(batch->pixels);
+  if (pixels != DISTIL_F32_NCHW && pixels != DISTIL_U8_NHWC)
+    return InvalidArgument("batch->pixels is " + std::to_string(pixels) +
                            ", neither DISTIL_F32_NCHW nor DISTIL_U8_NHWC");
   out->count = batch->count;
-  out->bytes = batch->pixels == DISTIL_U8_NHWC;
+  out->bytes = pixels == DISTIL_U8_NHWC;
   out->images = batch->images;
   out->labels = batch->labels;
   out->ids = batch->ids;
@@ -58,7 +59,7 @@ void ToMemory(const MemoryInfo& m, distil_memory* out) {
 const char* distil_last_error(void) { return distil::api::message_of_thread; }
 
 const char* distil_status_name(distil_status status) {
-  switch (status) {
+  switch (distil::api::Number(status)) {
     case DISTIL_OK: return "ok";
     case DISTIL_INVALID_ARGUMENT: return "invalid argument";
     case DISTIL_NOT_FOUND: return "not found";

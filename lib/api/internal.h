@@ -1,6 +1,7 @@
 // What the files of lib/api share: handles, status and message, checks of arguments.
 #pragma once
 
+#include <cstring>
 #include <exception>
 #include <memory>
 #include <new>
@@ -64,6 +65,15 @@ Status NeedStruct(const T* p, const char* name, const char* init) {
     return InvalidArgument(std::string(name) + "->struct_size is " + std::to_string(p->struct_size) + ", not " +
                            std::to_string(sizeof(T)) + ": start with " + init);
   return {};
+}
+
+// The number that a caller passed for an enumeration: it may be none of its values, which C++ must not load as one.
+template <class Enum>
+int Number(const Enum& e) {
+  static_assert(sizeof e == sizeof(int));
+  int v;
+  std::memcpy(&v, &e, sizeof v);
+  return v;
 }
 
 // NULL reads as no options.

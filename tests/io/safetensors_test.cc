@@ -25,7 +25,7 @@ std::vector<uint8_t> Bytes(const std::string& path) {
 
 TensorToWrite Floats(const std::string& name, std::vector<int64_t> shape, const std::vector<float>& values) {
   std::vector<uint8_t> data(values.size() * 4);
-  std::memcpy(data.data(), values.data(), data.size());
+  if (!data.empty()) std::memcpy(data.data(), values.data(), data.size());
   return {name, "F32", std::move(shape), std::move(data)};
 }
 
