@@ -345,6 +345,11 @@ DISTIL_API distil_status distil_method_get(size_t i, distil_method_info* info);
 /* The k-th option of the i-th method: name, default as text, and meaning with the default's source. */
 DISTIL_API distil_status distil_method_option(size_t i, size_t k, const char** name, const char** fallback,
                                               const char** help);
+/* The i-th network that a method, or a sum of them, needs with these options: "student", "teacher", "peer1", ...
+ * DISTIL_NOT_FOUND past the end. `method` and `options` as for distil_trainer_create. */
+#define DISTIL_ROLE_SIZE 64
+DISTIL_API distil_status distil_method_role(const char* method, const char* options, size_t i,
+                                            char role[DISTIL_ROLE_SIZE]);
 /* The k-th option that every trainer has. */
 DISTIL_API distil_status distil_trainer_option(size_t k, const char** name, const char** fallback, const char** help);
 
@@ -398,7 +403,8 @@ DISTIL_API distil_status distil_trainer_input_ints(distil_trainer* trainer, cons
 DISTIL_API distil_status distil_trainer_position(const distil_trainer* trainer, int64_t* step, int64_t* total);
 /* The k-th named term of the last step ("loss", "ce", "kd", ...); DISTIL_NOT_FOUND past the end. */
 DISTIL_API distil_status distil_trainer_term(const distil_trainer* trainer, size_t k, const char** name, double* value);
-/* Gradient of the last step's loss by a parameter (before clipping and weight decay); needs the option gradients=1. */
+/* Gradient of the last step's loss by a parameter (before clipping and weight decay); needs the option gradients=1. The
+ * role "aux" stands for modules that live only in training: "fitnet.conv.weight". */
 DISTIL_API distil_status distil_trainer_gradient(const distil_trainer* trainer, const char* role, const char* parameter,
                                                  float* values, size_t count);
 /* Memory of the program for batches of this size, compiled or not: known before the first step. */

@@ -139,9 +139,16 @@ distil_value Record(distil_builder* b, F&& f) noexcept {
   return {DISTIL_NO_VALUE};
 }
 
+// "[n,3,32,32]": the batch of the scratch graph is nobody's.
+std::string ShapeText(Expr x) {
+  std::string s = "[n";
+  for (int d = 1; d < x.rank(); ++d) s += "," + std::to_string(x.dim(d));
+  return s + "]";
+}
+
 Status RankIs(Expr x, std::initializer_list<int> ranks) {
   if (std::find(ranks.begin(), ranks.end(), x.rank()) != ranks.end()) return {};
-  return InvalidArgument("its input has shape " + x.shape().ToString() +
+  return InvalidArgument("its input has shape " + ShapeText(x) +
                          (ranks.size() == 2     ? ", not [n,c] or [n,c,h,w]"
                           : *ranks.begin() == 2 ? ", not [n,c]"
                                                 : ", not [n,c,h,w]"));
@@ -303,8 +310,8 @@ distil_value distil_combine(distil_builder* b, distil_binary op, distil_value x,
     r.Inputs({x, y}).Check([&]() -> Status {
       if (i < DISTIL_ADD || i > DISTIL_POW) return InvalidArgument("op is " + std::to_string(i) + ", no distil_binary");
       if (r.at(x).rank() != r.at(y).rank())
-        return InvalidArgument("its inputs have shapes " + r.at(x).shape().ToString() + " and " +
-                               r.at(y).shape().ToString() + ", of different rank");
+        return InvalidArgument("its inputs have shapes " + api::ShapeText(r.at(x)) + " and " + api::ShapeText(r.at(y)) +
+                               ", of different rank");
       return {};
     });
     return r.Do([=](Layers&, const Steps& v) { return api::Combine(i, v[x.id], v[y.id]); });
@@ -437,8 +444,8 @@ distil_status distil_builder_tap(distil_builder* b, distil_value pre, distil_val
     DISTIL_NEED(b);
     Recorder(b, "tap").Inputs({pre, post}).Check([&]() -> Status {
       if (!(b->values[pre.id].shape() == b->values[post.id].shape()))
-        return InvalidArgument("pre and post have shapes " + b->values[pre.id].shape().ToString() + " and " +
-                               b->values[post.id].shape().ToString());
+        return InvalidArgument("pre and post have shapes " + api::ShapeText(b->values[pre.id]) + " and " +
+                               api::ShapeText(b->values[post.id]));
       b->recording.taps.emplace_back(pre.id, post.id);
       return {};
     });
@@ -458,7 +465,7 @@ distil_status distil_builder_finish(distil_builder* b, distil_value pooled, dist
       const char* what = v.id == logits.id ? "logits" : "pooled";
       if (v.id >= b->values.size()) return InvalidArgument(std::string(what) + " is not a value of this builder");
       if (b->values[v.id].rank() != 2)
-        return InvalidArgument(std::string(what) + " has shape " + b->values[v.id].shape().ToString() + ", not [n,c]");
+        return InvalidArgument(std::string(what) + " has shape " + api::ShapeText(b->values[v.id]) + ", not [n,c]");
     }
     auto recording = std::make_shared<api::Recording>(b->recording);
     recording->pooled = pooled.id, recording->logits = logits.id;

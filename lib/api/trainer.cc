@@ -35,6 +35,22 @@ distil_status distil_method_option(size_t i, size_t k, const char** name, const 
   });
 }
 
+distil_status distil_method_role(const char* method, const char* options, size_t i, char role[DISTIL_ROLE_SIZE]) {
+  return Call([&]() -> Status {
+    DISTIL_NEED(method);
+    DISTIL_NEED(role);
+    TextOptions text;
+    DISTIL_RETURN_IF_ERROR(api::Options(options, &text));
+    Recipe recipe;
+    DISTIL_RETURN_IF_ERROR(MakeRecipe(method, {text.begin(), text.end()}, &recipe, TrainingOptionNames()));
+    if (i >= recipe.roles.size())
+      return NotFound("method '" + recipe.expression + "' has " + std::to_string(recipe.roles.size()) + " roles");
+    if (recipe.roles[i].size() >= DISTIL_ROLE_SIZE) return Internal("the role's name is too long");
+    role[recipe.roles[i].copy(role, DISTIL_ROLE_SIZE - 1)] = '\0';
+    return {};
+  });
+}
+
 distil_status distil_trainer_option(size_t k, const char** name, const char** fallback, const char** help) {
   return Call([&]() -> Status {
     DISTIL_NEED(name);

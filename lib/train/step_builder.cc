@@ -93,6 +93,12 @@ Features StepGraph::Forward(const std::string& role, Mode mode, Expr images, con
     Fail("the network in the role '" + role + "' is frozen: it cannot run in a training mode");
     return {};
   }
+  const Shape want = n->ImageShape(images.dim(0));
+  if (images.valid() && !(images.shape() == want)) {
+    Fail("the network in the role '" + role + "' reads images " + want.ToString() + ", it is given " +
+         images.shape().ToString());
+    return {};
+  }
   if (mode == kFrozen) frozen_.insert(role);
   Layers layers(&graph_, n->variables(), ModeOptions(mode, with, images.dim(0)));
   const Features f = n->Build(layers, images);

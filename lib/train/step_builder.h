@@ -21,7 +21,7 @@ namespace distil {
 
 // What steps are built over. Lives as long as the trainer.
 struct StepContext {
-  std::vector<std::pair<std::string, std::shared_ptr<Network>>> roles;  // the first one's classes and input count
+  std::vector<std::pair<std::string, std::shared_ptr<Network>>> roles;  // the first one says classes and images
   VariableSet* aux = nullptr;                                           // "<module>.<parameter>"
   VariableSet* state = nullptr;                                         // of the method
   VariableSet* optimizer = nullptr;              // of the phase: "<update>/<role>/<parameter>/<slot>"

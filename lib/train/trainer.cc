@@ -33,19 +33,6 @@ Status CheckRoles(const Device* device, const std::vector<std::string>& wanted, 
   return {};
 }
 
-Status CheckInputs(const Trainer::Roles& roles) {
-  const Network& first = *roles.front().second;
-  for (const auto& [role, network] : roles) {
-    if (!(network->ImageShape(1) == first.ImageShape(1)))
-      return InvalidArgument("the networks read different images: " + roles.front().first + " " +
-                             first.ImageShape(1).ToString() + ", " + role + " " + network->ImageShape(1).ToString());
-    if (network->classes() != first.classes())
-      return InvalidArgument("the networks have different classes: " + roles.front().first + " " +
-                             std::to_string(first.classes()) + ", " + role + " " + std::to_string(network->classes()));
-  }
-  return {};
-}
-
 }  // namespace
 
 Status CheckBatch(const Batch& batch, int64_t classes) {
@@ -96,7 +83,6 @@ Status Trainer::Create(std::shared_ptr<Device> device, Recipe recipe, const Text
   for (const std::string& role : t->recipe_.roles)
     for (const auto& r : roles)
       if (r.first == role) t->roles_.push_back(r);
-  DISTIL_RETURN_IF_ERROR(CheckInputs(t->roles_));
 
   const auto& input = t->roles_.front().second->spec().input;
   DISTIL_RETURN_IF_ERROR(Augmenter::Create(t->options_, input[0], input[1], input[2], &t->augmenter_));

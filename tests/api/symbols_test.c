@@ -60,6 +60,7 @@ static const struct {
     F(distil_inference_score),
     F(distil_method_get),
     F(distil_method_option),
+    F(distil_method_role),
     F(distil_trainer_option),
     F(distil_trainer_create),
     F(distil_trainer_free),
