@@ -151,6 +151,10 @@ Cell TeacherCell(const Table& table, size_t column, const std::vector<RunRecord>
   for (const auto& row : table.cells)
     for (const RunRecord* run : row[column].runs)
       if (run->teacher_run) teachers.emplace(run->teacher_run->sha256, &*run->teacher_run);
+  // A teacher's full schedule is no shorter than its students': a scaled-down recipe does not make it one.
+  int64_t full_epochs = 0;
+  for (const auto& row : table.cells)
+    for (const RunRecord* run : row[column].runs) full_epochs = std::max(full_epochs, run->schedule.full_epochs);
   bool full = true, altered = false, known = true;
   for (const auto& [sha, teacher] : teachers) {
     const RunRecord* own = nullptr;
@@ -159,8 +163,10 @@ Cell TeacherCell(const Table& table, size_t column, const std::vector<RunRecord>
     cell.values.push_back(own && paper && paper->selection == Selection::kBest ? own->best_top1() : teacher->top1);
     if (own) {
       cell.runs.push_back(own);
-      full = full && own->schedule.full(), altered = altered || !own->schedule.altered.empty();
-      AddNote(&cell, ScheduleNote(own->schedule));
+      ScheduleRecord schedule = own->schedule;
+      if (table.spec.paper.empty()) schedule.full_epochs = std::max(schedule.full_epochs, full_epochs);
+      full = full && schedule.full(), altered = altered || !schedule.altered.empty();
+      AddNote(&cell, ScheduleNote(schedule));
     } else {
       known = false;
     }
