@@ -443,7 +443,7 @@ std::vector<OpCase> MakeCases() {
   cases.push_back({"Iota", Op::kIota, [](Sample& s) -> Exprs { return {Iota(&s.graph, s.AnyShape(0, 3))}; }});
   cases.push_back({"Random", Op::kRandom, BuildRandom, 8, 1});
 
-  cases.push_back({"Sum", Op::kSum, BuildSum, 16});
+  cases.push_back({"Sum", Op::kSum, BuildSum, 256});
   cases.push_back({"MaxReduce", Op::kMaxReduce, BuildMaxReduce});
   cases.push_back({"Reshape", Op::kReshape, BuildReshape});
   cases.push_back({"Transpose", Op::kTranspose, BuildTranspose});
