@@ -48,8 +48,7 @@ Status ReadEntry(struct archive* a, const std::string& name, uint64_t limit, std
 
 }  // namespace
 
-Status ReadArchive(const std::string& path, const std::vector<std::string>& names, uint64_t limit,
-                   FileMap* files) {
+Status ReadArchive(const std::string& path, const std::vector<std::string>& names, uint64_t limit, FileMap* files) {
   DISTIL_RETURN_IF_ERROR(CheckReadable(path));
   Reader reader(archive_read_new());
   struct archive* a = reader.get();

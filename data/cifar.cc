@@ -25,14 +25,13 @@ struct Layout {
 
 Layout LayoutOf(CifarKind kind) {
   if (kind == CifarKind::kCifar10) {
-    return {
-        1,
-        10,
-        {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin"},
-        {"test_batch.bin"},
-        "batches.meta.txt",
-        "cifar-10-batches-bin",
-        "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"};
+    return {1,
+            10,
+            {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin"},
+            {"test_batch.bin"},
+            "batches.meta.txt",
+            "cifar-10-batches-bin",
+            "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"};
   }
   return {2,
           100,
@@ -49,9 +48,8 @@ Status ParseCifar(CifarKind kind, const uint8_t* bytes, size_t size, const std::
   const Layout layout = LayoutOf(kind);
   const size_t record = layout.labels + 3 * kPlane;
   if (size == 0 || size % record != 0) {
-    return Corrupt(name + ": has " + std::to_string(size) +
-                   " bytes, which is not a whole number of records of " + std::to_string(record) +
-                   " bytes (truncated, or not CIFAR-" + std::to_string(layout.classes) + ")");
+    return Corrupt(name + ": has " + std::to_string(size) + " bytes, which is not a whole number of records of " +
+                   std::to_string(record) + " bytes (truncated, or not CIFAR-" + std::to_string(layout.classes) + ")");
   }
   const size_t n = size / record, before = split->images.size();
   DISTIL_RETURN_IF_ERROR(Resize(&split->images, before + n * 3 * kPlane, name));
@@ -71,8 +69,7 @@ Status ParseCifar(CifarKind kind, const uint8_t* bytes, size_t size, const std::
   return {};
 }
 
-Status ParseNames(const uint8_t* bytes, size_t size, const std::string& name,
-                  std::vector<std::string>* names) {
+Status ParseNames(const uint8_t* bytes, size_t size, const std::string& name, std::vector<std::string>* names) {
   names->clear();
   std::string line;
   for (size_t i = 0; i <= size; ++i) {
@@ -99,8 +96,7 @@ Status ImportCifar(CifarKind kind, const std::string& from, Dataset* dataset) {
   if (IsFolder(from)) {
     const std::string below = JoinPath(from, layout.folder);
     if (!IsFile(JoinPath(from, wanted[0])) && IsFolder(below)) place = below;
-    for (const auto& name : wanted)
-      DISTIL_RETURN_IF_ERROR(ReadFile(JoinPath(place, name), kLimit, &files[name]));
+    for (const auto& name : wanted) DISTIL_RETURN_IF_ERROR(ReadFile(JoinPath(place, name), kLimit, &files[name]));
     const std::string names = JoinPath(place, layout.names);
     if (IsFile(names)) DISTIL_RETURN_IF_ERROR(ReadFile(names, kLimit, &files[layout.names]));
   } else {
@@ -138,9 +134,8 @@ Status ImportCifar(CifarKind kind, const std::string& from, Dataset* dataset) {
   for (SplitKind k : {SplitKind::kTrain, SplitKind::kTest}) {
     const int64_t expected = k == SplitKind::kTrain ? 50000 : 10000;
     if (d.split(k).size() != expected) {
-      d.warnings.push_back(place + ": the " + SplitName(k) + " split has " +
-                           std::to_string(d.split(k).size()) + " samples, the published one has " +
-                           std::to_string(expected));
+      d.warnings.push_back(place + ": the " + SplitName(k) + " split has " + std::to_string(d.split(k).size()) +
+                           " samples, the published one has " + std::to_string(expected));
     }
   }
   Finish(&d);

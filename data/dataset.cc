@@ -16,12 +16,9 @@ namespace distil::data {
 
 const char* SplitName(SplitKind kind) {
   switch (kind) {
-    case SplitKind::kTrain:
-      return "train";
-    case SplitKind::kVal:
-      return "val";
-    case SplitKind::kTest:
-      return "test";
+    case SplitKind::kTrain: return "train";
+    case SplitKind::kVal: return "val";
+    case SplitKind::kTest: return "test";
   }
   return "?";
 }
@@ -80,8 +77,8 @@ Status Validate(const Dataset& dataset, const std::string& what) {
     }
     if (split.size() > UINT32_MAX) return Corrupt(where + " has more than 2^32 samples");
     if (!split.streamed() && split.images.size() / d.sample_bytes() != split.labels.size()) {
-      return Corrupt(where + " has " + std::to_string(split.images.size() / d.sample_bytes()) +
-                     " images but " + std::to_string(split.size()) + " labels");
+      return Corrupt(where + " has " + std::to_string(split.images.size() / d.sample_bytes()) + " images but " +
+                     std::to_string(split.size()) + " labels");
     }
     DISTIL_RETURN_IF_ERROR(CheckLabels(split.labels, d.num_classes, where));
   }
@@ -139,8 +136,7 @@ Status HoldOut(Dataset* dataset, double fraction, uint64_t seed, SplitKind to) {
   for (size_t i = 0; i < from.labels.size(); ++i) {
     Split& side = held[i] ? dataset->split(to) : dataset->train();
     side.labels.push_back(from.labels[i]);
-    side.images.insert(side.images.end(), from.images.begin() + i * bytes,
-                       from.images.begin() + (i + 1) * bytes);
+    side.images.insert(side.images.end(), from.images.begin() + i * bytes, from.images.begin() + (i + 1) * bytes);
   }
   return {};
 }
@@ -150,8 +146,8 @@ Status ConvertImages(Dataset* dataset, int height, int width, int channels) {
   const int c = channels ? channels : dataset->channels;
   if (h == dataset->height && w == dataset->width && c == dataset->channels) return {};
   if (h < 1 || w < 1 || h > kMaxSide || w > kMaxSide || (c != 1 && c != 3)) {
-    return InvalidArgument("images cannot be brought to " + std::to_string(h) + "x" + std::to_string(w) +
-                           " with " + std::to_string(c) + " channels");
+    return InvalidArgument("images cannot be brought to " + std::to_string(h) + "x" + std::to_string(w) + " with " +
+                           std::to_string(c) + " channels");
   }
   const size_t bytes = dataset->sample_bytes(), new_bytes = static_cast<size_t>(h) * w * c;
   Image in{dataset->height, dataset->width, dataset->channels, {}}, resized, out;

@@ -127,8 +127,7 @@ Status AtomicFile::Begin(const std::string& path, uint64_t size) {
   }
   struct stat info;
   if (stat(folder.c_str(), &info) != 0) return FileError(path, "cannot be written, folder " + folder, errno);
-  if (!S_ISDIR(info.st_mode))
-    return InvalidArgument(path + ": cannot be written: " + folder + " is not a folder");
+  if (!S_ISDIR(info.st_mode)) return InvalidArgument(path + ": cannot be written: " + folder + " is not a folder");
   if (stat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode)) {
     return InvalidArgument(path + ": cannot be written: it is not a regular file");
   }

@@ -68,8 +68,7 @@ Status ListSplit(const std::string& folder, SplitKind kind, Listing* listing) {
   for (const auto& name : classes) {
     const auto at = std::lower_bound(d.class_names.begin(), d.class_names.end(), name);
     if (at == d.class_names.end() || *at != name) {
-      return Corrupt(JoinPath(folder, Printable(name)) +
-                     ": there is no such class among the training folders");
+      return Corrupt(JoinPath(folder, Printable(name)) + ": there is no such class among the training folders");
     }
     auto& files = listing->files[static_cast<size_t>(kind)];
     DISTIL_RETURN_IF_ERROR(Walk(JoinPath(folder, name), 0, listing, &files));
@@ -100,8 +99,7 @@ Status SplitOff(const FolderOptions& options, Listing* listing) {
     d.split(side).labels.push_back(all.labels[i]);
     listing->files[static_cast<size_t>(side)].push_back(files[i]);
   }
-  if (d.test().size() == 0)
-    return Corrupt(options.from + ": no class has two images, so none can be held out");
+  if (d.test().size() == 0) return Corrupt(options.from + ": no class has two images, so none can be held out");
   return {};
 }
 
@@ -191,14 +189,13 @@ Status ImportFolder(const FolderOptions& options, Dataset* dataset) {
   Listing listing;
   DISTIL_RETURN_IF_ERROR(List(options, &listing));
   Dataset d = listing.meta;
-  DISTIL_RETURN_IF_ERROR(
-      DecodeAll(options, listing, [&](SplitKind kind, const uint8_t* images, int64_t count) {
-        auto& to = d.split(kind).images;
-        const size_t size = to.size(), bytes = static_cast<size_t>(count) * d.sample_bytes();
-        DISTIL_RETURN_IF_ERROR(Resize(&to, size + bytes, options.from));
-        std::copy(images, images + bytes, to.begin() + static_cast<std::ptrdiff_t>(size));
-        return Status();
-      }));
+  DISTIL_RETURN_IF_ERROR(DecodeAll(options, listing, [&](SplitKind kind, const uint8_t* images, int64_t count) {
+    auto& to = d.split(kind).images;
+    const size_t size = to.size(), bytes = static_cast<size_t>(count) * d.sample_bytes();
+    DISTIL_RETURN_IF_ERROR(Resize(&to, size + bytes, options.from));
+    std::copy(images, images + bytes, to.begin() + static_cast<std::ptrdiff_t>(size));
+    return Status();
+  }));
   Finish(&d);
   DISTIL_RETURN_IF_ERROR(Validate(d, options.from));
   *dataset = std::move(d);
@@ -210,9 +207,8 @@ Status ImportFolderToFile(const FolderOptions& options, const std::string& to, D
   DatasetWriter writer;
   DISTIL_RETURN_IF_ERROR(List(options, &listing));
   DISTIL_RETURN_IF_ERROR(writer.Create(to, listing.meta));
-  DISTIL_RETURN_IF_ERROR(DecodeAll(options, listing, [&](SplitKind, const uint8_t* images, int64_t count) {
-    return writer.Append(images, count);
-  }));
+  DISTIL_RETURN_IF_ERROR(DecodeAll(
+      options, listing, [&](SplitKind, const uint8_t* images, int64_t count) { return writer.Append(images, count); }));
   DISTIL_RETURN_IF_ERROR(writer.Finish(&listing.meta));
   for (Split& split : listing.meta.splits) split.file = split.size() > 0 ? to : "";
   *dataset = std::move(listing.meta);

@@ -145,18 +145,15 @@ Status CheckFilters(hid_t plist, const std::string& name, std::string* text) {
 Status CheckStored(H5Array* array, hid_t plist) {
   uint64_t bytes = array->type_size;
   for (hsize_t d : array->shape) {
-    if (d != 0 && bytes > UINT64_MAX / 4 / d)
-      return Corrupt(array->name + ": impossible shape " + array->ShapeText());
+    if (d != 0 && bytes > UINT64_MAX / 4 / d) return Corrupt(array->name + ": impossible shape " + array->ShapeText());
     bytes *= d;
   }
   array->layout = H5Pget_layout(plist);
   array->stored_bytes = H5Dget_storage_size(array->id);
-  const std::string missing = array->name + ": shape " + array->ShapeText() + " promises " +
-                              std::to_string(bytes) + " bytes, but the file stores only " +
-                              std::to_string(array->stored_bytes);
+  const std::string missing = array->name + ": shape " + array->ShapeText() + " promises " + std::to_string(bytes) +
+                              " bytes, but the file stores only " + std::to_string(array->stored_bytes);
   if (array->layout == H5D_CONTIGUOUS || array->layout == H5D_COMPACT) {
-    if (H5Pget_external_count(plist) != 0)
-      return Unsupported(array->name + ": its values lie in other files");
+    if (H5Pget_external_count(plist) != 0) return Unsupported(array->name + ": its values lie in other files");
     if (array->stored_bytes < bytes) return Corrupt(missing);
     return {};
   }
@@ -202,8 +199,7 @@ Status H5OpenArray(hid_t file, const std::string& file_name, const std::string& 
   H5Id space(H5Dget_space(array->id)), type(H5Dget_type(array->id)), plist(H5Dget_create_plist(array->id));
   if (!space.ok() || !type.ok() || !plist.ok()) return Corrupt(array->name + ": damaged: " + H5Cause());
   const int rank = H5Sget_simple_extent_ndims(space);
-  if (rank < 0 || H5Sget_simple_extent_type(space) == H5S_NULL)
-    return Corrupt(array->name + ": has no values");
+  if (rank < 0 || H5Sget_simple_extent_type(space) == H5S_NULL) return Corrupt(array->name + ": has no values");
   array->shape.resize(static_cast<size_t>(rank));
   if (rank > 0) H5Sget_simple_extent_dims(space, array->shape.data(), nullptr);
   array->type_class = H5Tget_class(type);
@@ -252,8 +248,7 @@ Status H5ReadLabels(const H5Array& array, bool allow_column, int64_t limit, std:
     for (uint64_t i = 0; i < count; ++i) {
       if (piece[i] < 0 || piece[i] >= limit) {
         return Corrupt(array.name + ": the label at index " + std::to_string(first + i) + " is " +
-                       std::to_string(piece[i]) + ", but labels must be from 0 to " +
-                       std::to_string(limit - 1));
+                       std::to_string(piece[i]) + ", but labels must be from 0 to " + std::to_string(limit - 1));
       }
       labels->push_back(static_cast<int32_t>(piece[i]));
     }
@@ -286,8 +281,7 @@ Status H5Images::Open(const std::string& path, const std::string& split, int hei
 
 Status H5Images::Read(int64_t first, int64_t count, uint8_t* out) {
   H5Scope scope;
-  return H5ReadRows(array_, static_cast<uint64_t>(first), static_cast<uint64_t>(count), H5T_NATIVE_UINT8,
-                    out);
+  return H5ReadRows(array_, static_cast<uint64_t>(first), static_cast<uint64_t>(count), H5T_NATIVE_UINT8, out);
 }
 
 }  // namespace distil::data

@@ -89,8 +89,7 @@ Status H5ReadStrings(hid_t file, const std::string& file_name, const char* name,
 class H5Images {
  public:
   ~H5Images();
-  Status Open(const std::string& path, const std::string& split, int height, int width, int channels,
-              int64_t size);
+  Status Open(const std::string& path, const std::string& split, int height, int width, int channels, int64_t size);
   Status Read(int64_t first, int64_t count, uint8_t* out);
 
  private:

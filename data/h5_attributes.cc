@@ -33,9 +33,7 @@ Status Open(hid_t file, const std::string& what, const char* name, size_t limit,
   return {};
 }
 
-std::string Name(const std::string& file_name, const char* name) {
-  return file_name + ": attribute '" + name + "'";
-}
+std::string Name(const std::string& file_name, const char* name) { return file_name + ": attribute '" + name + "'"; }
 
 }  // namespace
 
@@ -58,8 +56,7 @@ Status H5ReadDoubles(hid_t file, const std::string& file_name, const char* name,
   DISTIL_RETURN_IF_ERROR(Open(file, what, name, limit, &attribute, &type, &count, found));
   if (!*found) return {};
   const H5T_class_t kind = H5Tget_class(type);
-  if ((kind != H5T_FLOAT && kind != H5T_INTEGER) || H5Tget_size(type) > 16)
-    return Corrupt(what + " is not numeric");
+  if ((kind != H5T_FLOAT && kind != H5T_INTEGER) || H5Tget_size(type) > 16) return Corrupt(what + " is not numeric");
   values->resize(count);
   if (H5Aread(attribute, H5T_NATIVE_DOUBLE, values->data()) < 0) {
     return Corrupt(what + " cannot be read: " + H5Cause());
@@ -82,15 +79,13 @@ Status H5ReadStrings(hid_t file, const std::string& file_name, const char* name,
     H5Id memory(H5Tcopy(H5T_C_S1));
     H5Tset_size(memory, H5T_VARIABLE);
     H5Tset_cset(memory, H5Tget_cset(type));
-    if (H5Aread(attribute, memory, pointers.data()) < 0)
-      return Corrupt(what + " cannot be read: " + H5Cause());
+    if (H5Aread(attribute, memory, pointers.data()) < 0) return Corrupt(what + " cannot be read: " + H5Cause());
     for (char* p : pointers) values->push_back(p ? std::string(p, strnlen(p, kLongest)) : "");
     for (char* p : pointers) H5free_memory(p);
     return {};
   }
   const size_t size = H5Tget_size(type);
-  if (size < 1 || size > kLongest)
-    return Corrupt(what + " has text of impossible length " + std::to_string(size));
+  if (size < 1 || size > kLongest) return Corrupt(what + " has text of impossible length " + std::to_string(size));
   std::vector<char> bytes(count * size);
   if (bytes.size() > (64u << 20)) return Corrupt(what + " is too large");
   H5Id memory(H5Tcopy(type));

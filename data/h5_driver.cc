@@ -83,8 +83,7 @@ herr_t Read(H5FD_t* base, H5FD_mem_t, hid_t, haddr_t address, size_t size, void*
     done += static_cast<size_t>(got);
   }
   for (const auto& [at, bytes] : file->log->kept) {
-    const haddr_t first = std::max<haddr_t>(at, address),
-                  last = std::min<haddr_t>(at + bytes.size(), address + size);
+    const haddr_t first = std::max<haddr_t>(at, address), last = std::min<haddr_t>(at + bytes.size(), address + size);
     if (first < last) std::memcpy(out + (first - address), bytes.data() + (first - at), last - first);
   }
   return 0;
@@ -93,8 +92,7 @@ herr_t Read(H5FD_t* base, H5FD_mem_t, hid_t, haddr_t address, size_t size, void*
 // Later writes win over earlier ones that overlap them: the overlapped part is rewritten in place.
 void Keep(WriteLog* log, haddr_t address, const uint8_t* bytes, size_t size) {
   for (auto& [at, old] : log->kept) {
-    const haddr_t first = std::max<haddr_t>(at, address),
-                  last = std::min<haddr_t>(at + old.size(), address + size);
+    const haddr_t first = std::max<haddr_t>(at, address), last = std::min<haddr_t>(at + old.size(), address + size);
     if (first < last) std::memcpy(old.data() + (first - at), bytes + (first - address), last - first);
   }
   auto& kept = log->kept[address];
@@ -120,8 +118,7 @@ herr_t Write(H5FD_t* base, H5FD_mem_t, hid_t, haddr_t address, size_t size, cons
 
 herr_t Truncate(H5FD_t* base, hid_t, hbool_t) {
   File* file = Of(base);
-  if (file->log->error == 0 && ftruncate(file->fd, static_cast<off_t>(file->eoa)) != 0)
-    file->log->error = errno;
+  if (file->log->error == 0 && ftruncate(file->fd, static_cast<off_t>(file->eoa)) != 0) file->log->error = errno;
   file->eof = file->eoa;
   return 0;
 }

@@ -31,15 +31,14 @@ std::string Lower(std::string text) {
 }
 
 // The one dataset of the file that is called like one of `known` (any case); empty when there is none.
-Status FindKnown(const std::string& path, const std::vector<std::string>& names,
-                 const std::vector<std::string>& known, const char* option, std::string* found) {
+Status FindKnown(const std::string& path, const std::vector<std::string>& names, const std::vector<std::string>& known,
+                 const char* option, std::string* found) {
   std::vector<std::string> hits;
   for (const auto& name : names) {
     if (std::find(known.begin(), known.end(), Lower(name)) != known.end()) hits.push_back(name);
   }
   if (hits.size() > 1) {
-    return InvalidArgument(path + ": " + hits[0] + " and " + hits[1] + " could both be meant; choose with " +
-                           option);
+    return InvalidArgument(path + ": " + hits[0] + " and " + hits[1] + " could both be meant; choose with " + option);
   }
   if (hits.size() == 1) *found = hits[0];
   return {};
@@ -55,23 +54,20 @@ Status FindNames(const std::string& path, hid_t file, SplitKind kind, bool alone
   std::vector<std::string> all;
   H5Ovisit2(file, H5_INDEX_NAME, H5_ITER_INC, Collect, &all, H5O_INFO_BASIC);
   const std::string split = SplitName(kind);
-  std::vector<std::string> images = {"/x_" + split, "/" + split + "_x", "/" + split + "/images",
-                                     "/" + split + "/x", "/" + split + "_images"};
-  std::vector<std::string> labels = {"/y_" + split, "/" + split + "_y", "/" + split + "/labels",
-                                     "/" + split + "/y", "/" + split + "_labels"};
+  std::vector<std::string> images = {"/x_" + split, "/" + split + "_x", "/" + split + "/images", "/" + split + "/x",
+                                     "/" + split + "_images"};
+  std::vector<std::string> labels = {"/y_" + split, "/" + split + "_y", "/" + split + "/labels", "/" + split + "/y",
+                                     "/" + split + "_labels"};
   if (kind == SplitKind::kVal) images.push_back("/x_valid"), labels.push_back("/y_valid");
   if (alone) {
     for (const char* name : {"/data", "/images", "/x"}) images.push_back(name);
     for (const char* name : {"/label", "/labels", "/y"}) labels.push_back(name);
   }
-  if (names->first.empty())
-    DISTIL_RETURN_IF_ERROR(FindKnown(path, all, images, kImagesOption[s], &names->first));
-  if (names->second.empty())
-    DISTIL_RETURN_IF_ERROR(FindKnown(path, all, labels, kLabelsOption[s], &names->second));
+  if (names->first.empty()) DISTIL_RETURN_IF_ERROR(FindKnown(path, all, images, kImagesOption[s], &names->first));
+  if (names->second.empty()) DISTIL_RETURN_IF_ERROR(FindKnown(path, all, labels, kLabelsOption[s], &names->second));
   if (names->first.empty() != names->second.empty() || (names->first.empty() && kind == SplitKind::kTrain)) {
     return InvalidArgument(path + ": cannot tell which datasets hold the " + split + " split; say so with " +
-                           kImagesOption[s] + " and " + kLabelsOption[s] + " (the file has: " + Join(all) +
-                           ")");
+                           kImagesOption[s] + " and " + kLabelsOption[s] + " (the file has: " + Join(all) + ")");
   }
   return {};
 }
@@ -108,8 +104,8 @@ Status FindGeometry(const H5Array& a, const Hdf5Options& o, Geometry* g) {
     if (layout == Layout::kUnknown) {
       const bool last = IsChannels(s[3]), first = IsChannels(s[1]);
       if (last == first) {
-        return InvalidArgument(
-            shape + " does not tell whether images are NHWC or NCHW; say so with layout (nhwc or nchw)");
+        return InvalidArgument(shape +
+                               " does not tell whether images are NHWC or NCHW; say so with layout (nhwc or nchw)");
       }
       layout = last ? Layout::kNhwc : Layout::kNchw;
     }
@@ -119,8 +115,7 @@ Status FindGeometry(const H5Array& a, const Hdf5Options& o, Geometry* g) {
       *g = {Order::kNchw, s[2], s[3], s[1]};
     }
   } else {
-    return InvalidArgument(shape +
-                           " is not images; expected (N, H, W, C), (N, C, H, W), (N, H, W) or (N, H*W*C)");
+    return InvalidArgument(shape + " is not images; expected (N, H, W, C), (N, C, H, W), (N, H, W) or (N, H*W*C)");
   }
   if (s[0] == 0) return Corrupt(a.name + ": has no samples");
   if (g->h < 1 || g->w < 1 || g->h > kMaxSide || g->w > kMaxSide || !IsChannels(g->c)) {
@@ -137,8 +132,8 @@ Status ToBytes(const H5Array& a, uint64_t row, const std::vector<double>& values
   for (size_t i = 0; i < values.size(); ++i) {
     const double v = values[i] * scale;
     if (!(v >= -0.5 && v < 255.5)) {
-      return Corrupt(a.name + ": sample " + std::to_string(row) + " has the value " +
-                     std::to_string(values[i]) + ", outside " + (scale == 1 ? "0 to 255" : "0 to 1"));
+      return Corrupt(a.name + ": sample " + std::to_string(row) + " has the value " + std::to_string(values[i]) +
+                     ", outside " + (scale == 1 ? "0 to 255" : "0 to 1"));
     }
     (*bytes)[i] = static_cast<uint8_t>(std::floor(v + 0.5));
   }
@@ -176,8 +171,8 @@ Status ReadImages(const H5Array& a, const Hdf5Options& o, const Geometry& g, std
   return {};
 }
 
-Status ReadSplit(hid_t file, const std::string& path, const std::pair<std::string, std::string>& names,
-                 SplitKind kind, const Hdf5Options& o, Dataset* d) {
+Status ReadSplit(hid_t file, const std::string& path, const std::pair<std::string, std::string>& names, SplitKind kind,
+                 const Hdf5Options& o, Dataset* d) {
   H5Array images, labels;
   Geometry g;
   DISTIL_RETURN_IF_ERROR(H5OpenArray(file, path, names.first, &images));
@@ -224,9 +219,9 @@ Status ImportHdf5(const Hdf5Options& o, Dataset* dataset) {
     auto& pair = names[static_cast<size_t>(kind)];
     const bool from_test = separate && kind == SplitKind::kTest;
     const std::string& path = from_test ? o.from_test : o.from;
-    DISTIL_RETURN_IF_ERROR(
-        FindNames(path, from_test ? test_file : file, kind,
-                  alone && kind != SplitKind::kVal && (separate || kind == SplitKind::kTrain), &pair));
+    DISTIL_RETURN_IF_ERROR(FindNames(path, from_test ? test_file : file, kind,
+                                     alone && kind != SplitKind::kVal && (separate || kind == SplitKind::kTrain),
+                                     &pair));
     if (pair.first.empty()) continue;
     DISTIL_RETURN_IF_ERROR(ReadSplit(from_test ? test_file : file, path, pair, kind, o, &d));
   }

@@ -27,12 +27,11 @@ Status ReadAttributes(hid_t file, const std::string& path, Dataset* d) {
   bool found = false;
   DISTIL_RETURN_IF_ERROR(H5ReadInt(file, path, "schema_version", &version, &found));
   if (!found) {
-    return Corrupt(path +
-                   ": not in distil's schema (no attribute 'schema_version'); make one with 'import hdf5'");
+    return Corrupt(path + ": not in distil's schema (no attribute 'schema_version'); make one with 'import hdf5'");
   }
   if (version != kSchemaVersion) {
-    return Unsupported(path + ": has schema_version " + std::to_string(version) +
-                       ", this program reads version " + std::to_string(kSchemaVersion));
+    return Unsupported(path + ": has schema_version " + std::to_string(version) + ", this program reads version " +
+                       std::to_string(kSchemaVersion));
   }
   DISTIL_RETURN_IF_ERROR(H5ReadInt(file, path, "num_classes", &classes, &found));
   if (!found) return Corrupt(path + ": attribute 'num_classes' is missing");
@@ -59,8 +58,7 @@ Status ReadAttributes(hid_t file, const std::string& path, Dataset* d) {
   DISTIL_RETURN_IF_ERROR(ReadText(file, path, "source_url", &d->source, &found));
   d->source = Printable(d->source);
   DISTIL_RETURN_IF_ERROR(ReadText(file, path, "sha256", &d->digest, &found));
-  const bool hex =
-      d->digest.size() == 64 && d->digest.find_first_not_of("0123456789abcdef") == std::string::npos;
+  const bool hex = d->digest.size() == 64 && d->digest.find_first_not_of("0123456789abcdef") == std::string::npos;
   if (found && !hex) return Corrupt(path + ": attribute 'sha256' is not 64 lower-case hexadecimal digits");
   if (!found) d->warnings.push_back(path + ": attribute 'sha256' is missing, damage would go unnoticed");
   return {};
@@ -102,8 +100,7 @@ Status ReadSplit(hid_t file, const std::string& path, SplitKind kind, Dataset* d
   DISTIL_RETURN_IF_ERROR(H5OpenArray(file, path, group + "/images", images));
   DISTIL_RETURN_IF_ERROR(H5OpenArray(file, path, group + "/labels", &labels));
   if (images->shape.size() != 4) {
-    return Corrupt(images->name + ": has shape " + images->ShapeText() +
-                   ", expected (N, height, width, channels)");
+    return Corrupt(images->name + ": has shape " + images->ShapeText() + ", expected (N, height, width, channels)");
   }
   if (images->TypeName() != "uint8") {
     return Corrupt(images->name + ": holds " + images->TypeName() + " values, expected uint8");
@@ -111,17 +108,14 @@ Status ReadSplit(hid_t file, const std::string& path, SplitKind kind, Dataset* d
   const auto& s = images->shape;
   if (s[0] == 0) return Corrupt(images->name + ": has no samples");
   if (s[1] < 1 || s[2] < 1 || s[1] > kMaxSide || s[2] > kMaxSide || (s[3] != 1 && s[3] != 3)) {
-    return Corrupt(images->name + ": has shape " + images->ShapeText() +
-                   ", expected (N, height, width, 1 or 3)");
+    return Corrupt(images->name + ": has shape " + images->ShapeText() + ", expected (N, height, width, 1 or 3)");
   }
   if (kind == SplitKind::kTrain) {
-    d->height = static_cast<int>(s[1]), d->width = static_cast<int>(s[2]),
-    d->channels = static_cast<int>(s[3]);
+    d->height = static_cast<int>(s[1]), d->width = static_cast<int>(s[2]), d->channels = static_cast<int>(s[3]);
   } else if (static_cast<int>(s[1]) != d->height || static_cast<int>(s[2]) != d->width ||
              static_cast<int>(s[3]) != d->channels) {
     return Corrupt(images->name + ": has shape " + images->ShapeText() + ", but training images are " +
-                   std::to_string(d->height) + "x" + std::to_string(d->width) + "x" +
-                   std::to_string(d->channels));
+                   std::to_string(d->height) + "x" + std::to_string(d->width) + "x" + std::to_string(d->channels));
   }
   if (labels.shape.size() != 1 || labels.shape[0] != s[0]) {
     return Corrupt(labels.name + ": has shape " + labels.ShapeText() + ", expected (" + std::to_string(s[0]) +
@@ -178,8 +172,7 @@ Status OpenDataset(const std::string& path, const ReadOptions& options, Dataset*
       split.file = path;
       continue;
     }
-    DISTIL_RETURN_IF_ERROR(
-        Resize(&split.images, static_cast<uint64_t>(split.size()) * d.sample_bytes(), array.name));
+    DISTIL_RETURN_IF_ERROR(Resize(&split.images, static_cast<uint64_t>(split.size()) * d.sample_bytes(), array.name));
     DISTIL_RETURN_IF_ERROR(H5ReadRows(array, 0, array.shape[0], H5T_NATIVE_UINT8, split.images.data()));
   }
   if (d.mean.empty()) {
@@ -192,16 +185,14 @@ Status OpenDataset(const std::string& path, const ReadOptions& options, Dataset*
   DISTIL_RETURN_IF_ERROR(Validate(d, path));
   if (options.verify_digest || d.digest.empty()) {
     ContentDigest content(d);
-    DISTIL_RETURN_IF_ERROR(
-        PassOver(images, d, [&](SplitKind kind, bool begins, const uint8_t* bytes, size_t size) {
-          if (begins) content.BeginSplit(kind, d.split(kind).labels);
-          content.Images(bytes, size);
-        }));
+    DISTIL_RETURN_IF_ERROR(PassOver(images, d, [&](SplitKind kind, bool begins, const uint8_t* bytes, size_t size) {
+      if (begins) content.BeginSplit(kind, d.split(kind).labels);
+      content.Images(bytes, size);
+    }));
     const std::string digest = content.Finish(d);
     if (!d.digest.empty() && d.digest != digest) {
-      return Corrupt(path + ": the content does not match its sha256 attribute (stored " +
-                     d.digest.substr(0, 12) + "..., found " + digest.substr(0, 12) +
-                     "...): the file is damaged or was changed");
+      return Corrupt(path + ": the content does not match its sha256 attribute (stored " + d.digest.substr(0, 12) +
+                     "..., found " + digest.substr(0, 12) + "...): the file is damaged or was changed");
     }
     d.digest = digest;
   }
@@ -216,9 +207,7 @@ Status ReadStorage(const std::string& path, SplitKind kind, StorageInfo* info) {
   DISTIL_RETURN_IF_ERROR(H5OpenFile(path, &file));
   DISTIL_RETURN_IF_ERROR(H5OpenArray(file, path, std::string("/") + SplitName(kind) + "/images", &array));
   *info = StorageInfo();
-  info->layout = array.layout == H5D_CHUNKED   ? "chunked"
-                 : array.layout == H5D_COMPACT ? "compact"
-                                               : "contiguous";
+  info->layout = array.layout == H5D_CHUNKED ? "chunked" : array.layout == H5D_COMPACT ? "compact" : "contiguous";
   if (array.layout == H5D_CHUNKED) {
     info->chunk_bytes = array.type_size;
     for (hsize_t n : array.chunk) info->chunk_bytes *= n;

@@ -57,8 +57,7 @@ bool WriteAttributes(hid_t file, const Dataset& d) {
          (d.class_names.empty() || WriteStrings(file, "class_names", d.class_names, true)) &&
          WriteAttribute(file, "mean", H5T_NATIVE_DOUBLE, d.mean.size(), true, d.mean.data()) &&
          WriteAttribute(file, "std", H5T_NATIVE_DOUBLE, d.std.size(), true, d.std.data()) &&
-         WriteStrings(file, "layout", {"NHWC"}, false) &&
-         WriteStrings(file, "source_url", {d.source}, false) &&
+         WriteStrings(file, "layout", {"NHWC"}, false) && WriteStrings(file, "source_url", {d.source}, false) &&
          WriteStrings(file, "sha256", {d.digest}, false);
 }
 
@@ -166,8 +165,7 @@ Status DatasetWriter::Append(const uint8_t* images, int64_t count) {
   State& s = *state_;
   const size_t sample = s.meta.sample_bytes();
   while (count > 0) {
-    if (s.split == kAllSplits.size())
-      return FailedPrecondition(s.path + ": more images than labels were written");
+    if (s.split == kAllSplits.size()) return FailedPrecondition(s.path + ": more images than labels were written");
     const Split& split = s.meta.splits[s.split];
     const int64_t now = std::min(count, split.size() - s.rows);
     const hsize_t start[4] = {static_cast<hsize_t>(s.rows), 0, 0, 0};
@@ -197,8 +195,7 @@ Status DatasetWriter::Finish(Dataset* meta) {
   if (!state_) return FailedPrecondition("a data set writer was used before Create");
   H5Scope scope;
   State& s = *state_;
-  if (s.split != kAllSplits.size())
-    return FailedPrecondition(s.path + ": fewer images than labels were written");
+  if (s.split != kAllSplits.size()) return FailedPrecondition(s.path + ": fewer images than labels were written");
   s.stats->Get(&s.meta.mean, &s.meta.std);
   s.meta.digest = s.digest->Finish(s.meta);
   const bool written = WriteAttributes(s.file, s.meta) && s.file.Close();
@@ -219,9 +216,8 @@ Status WriteDataset(const Dataset& dataset, const std::string& path, const Write
     const Split& split = dataset.split(kind);
     if (split.streamed()) return FailedPrecondition(path + ": a streamed data set cannot be written again");
     for (int64_t first = 0; first < split.size(); first += rows) {
-      DISTIL_RETURN_IF_ERROR(
-          writer.Append(split.images.data() + static_cast<size_t>(first) * dataset.sample_bytes(),
-                        std::min(rows, split.size() - first)));
+      DISTIL_RETURN_IF_ERROR(writer.Append(split.images.data() + static_cast<size_t>(first) * dataset.sample_bytes(),
+                                           std::min(rows, split.size() - first)));
     }
   }
   Dataset meta;

@@ -12,8 +12,7 @@
 namespace distil::data {
 
 Status ParseIdx(const uint8_t* bytes, size_t size, const std::string& name, IdxArray* array) {
-  if (size < 4 || bytes[0] != 0 || bytes[1] != 0)
-    return Corrupt(name + ": not an IDX file (wrong first bytes)");
+  if (size < 4 || bytes[0] != 0 || bytes[1] != 0) return Corrupt(name + ": not an IDX file (wrong first bytes)");
   if (bytes[2] != 8) {
     return Unsupported(name + ": IDX values of type " + std::to_string(bytes[2]) + ", expected 8 (uint8)");
   }
@@ -34,8 +33,8 @@ Status ParseIdx(const uint8_t* bytes, size_t size, const std::string& name, IdxA
   }
   const uint64_t have = size - 4 - 4 * rank;
   if (count != have) {
-    return Corrupt(name + ": shape " + text + " needs " + std::to_string(count) +
-                   " bytes of values, but there are " + std::to_string(have));
+    return Corrupt(name + ": shape " + text + " needs " + std::to_string(count) + " bytes of values, but there are " +
+                   std::to_string(have));
   }
   array->values.assign(bytes + 4 + 4 * rank, bytes + size);
   return {};
@@ -50,8 +49,8 @@ Status ReadIdx(const std::string& path, IdxArray* array) {
 }
 
 // The one file of `names` that ends with one of `endings`, plain or .gz.
-Status Find(const std::string& folder, const std::vector<std::string>& names,
-            const std::vector<std::string>& endings, std::string* path) {
+Status Find(const std::string& folder, const std::vector<std::string>& names, const std::vector<std::string>& endings,
+            std::string* path) {
   std::vector<std::string> found;
   for (const auto& name : names) {
     const std::string stem = name.ends_with(".gz") ? name.substr(0, name.size() - 3) : name;
@@ -120,16 +119,16 @@ Status ImportIdx(const IdxOptions& options, Dataset* dataset) {
           Find(o.from, names, {"train-labels-idx1-ubyte", "train-labels.idx1-ubyte"}, &o.train_labels));
     }
     if (o.test_images.empty()) {
-      DISTIL_RETURN_IF_ERROR(Find(o.from, names,
-                                  {"t10k-images-idx3-ubyte", "t10k-images.idx3-ubyte",
-                                   "test-images-idx3-ubyte", "test-images.idx3-ubyte"},
-                                  &o.test_images));
+      DISTIL_RETURN_IF_ERROR(
+          Find(o.from, names,
+               {"t10k-images-idx3-ubyte", "t10k-images.idx3-ubyte", "test-images-idx3-ubyte", "test-images.idx3-ubyte"},
+               &o.test_images));
     }
     if (o.test_labels.empty()) {
-      DISTIL_RETURN_IF_ERROR(Find(o.from, names,
-                                  {"t10k-labels-idx1-ubyte", "t10k-labels.idx1-ubyte",
-                                   "test-labels-idx1-ubyte", "test-labels.idx1-ubyte"},
-                                  &o.test_labels));
+      DISTIL_RETURN_IF_ERROR(
+          Find(o.from, names,
+               {"t10k-labels-idx1-ubyte", "t10k-labels.idx1-ubyte", "test-labels-idx1-ubyte", "test-labels.idx1-ubyte"},
+               &o.test_labels));
     }
   }
   if (o.train_images.empty() || o.train_labels.empty() || o.test_images.empty() || o.test_labels.empty()) {

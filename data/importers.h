@@ -28,14 +28,12 @@ Status ImportCifar(CifarKind kind, const std::string& from, Dataset* dataset);
 // Appends the records of one .bin file (label, pixels planar) to *split.
 Status ParseCifar(CifarKind kind, const uint8_t* bytes, size_t size, const std::string& name, Split* split);
 // One name per line.
-Status ParseNames(const uint8_t* bytes, size_t size, const std::string& name,
-                  std::vector<std::string>* names);
+Status ParseNames(const uint8_t* bytes, size_t size, const std::string& name, std::vector<std::string>* names);
 
 // --- MNIST-style IDX, plain or gzip
 // ----------------------------------------------------------------------------
 struct IdxOptions {
-  std::string
-      from;  // folder with [prefix]train-images-idx3-ubyte[.gz], train-labels-..., t10k-... or test-...
+  std::string from;  // folder with [prefix]train-images-idx3-ubyte[.gz], train-labels-..., t10k-... or test-...
   std::string train_images, train_labels, test_images, test_labels;  // or each file by name
   int height = 0, width = 0, channels = 0;  // resized and converted to; 0 keeps (MNIST: 28, 28, 1)
 };
@@ -74,7 +72,7 @@ struct Hdf5Options {
   std::string from_test;  // the test file, when splits are separate files
   std::string train_images, train_labels, test_images, test_labels, val_images, val_labels;  // dataset paths
   enum class Layout { kUnknown, kNhwc, kNchw } layout = Layout::kUnknown;
-  int height = 0, width = 0, channels = 0;  // shape of a flattened (N, H*W*C) array
+  int height = 0, width = 0, channels = 0;                             // shape of a flattened (N, H*W*C) array
   enum class Range { kUnknown, k255, kUnit } range = Range::kUnknown;  // of float images: [0, 255] or [0, 1]
   int num_classes = 0;                                                 // 0: largest label + 1
   double holdout = 0;                                                  // when there is no test split

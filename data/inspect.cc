@@ -105,8 +105,8 @@ Status Inspect(const std::string& path, bool verify_digest, Inspection* inspecti
     split.per_class = ClassCounts(d.split(kind).labels, d.num_classes);
     const auto empty = std::count(split.per_class.begin(), split.per_class.end(), 0);
     if (empty > 0) {
-      i.warnings.push_back(path + ": the " + SplitName(kind) + " split has no sample of " +
-                           std::to_string(empty) + " of the " + std::to_string(d.num_classes) + " classes");
+      i.warnings.push_back(path + ": the " + SplitName(kind) + " split has no sample of " + std::to_string(empty) +
+                           " of the " + std::to_string(d.num_classes) + " classes");
     }
     DISTIL_RETURN_IF_ERROR(ReadStorage(path, kind, &split.storage));
   }
@@ -116,8 +116,8 @@ Status Inspect(const std::string& path, bool verify_digest, Inspection* inspecti
 
 std::string InspectionText(const Inspection& i) {
   std::string t = i.path + " (" + Size(i.file_bytes) + ")\n";
-  t += "  images   " + std::to_string(i.height) + " x " + std::to_string(i.width) + " x " +
-       std::to_string(i.channels) + ", uint8\n";
+  t += "  images   " + std::to_string(i.height) + " x " + std::to_string(i.width) + " x " + std::to_string(i.channels) +
+       ", uint8\n";
   t += "  classes  " + std::to_string(i.num_classes);
   for (size_t c = 0; c < i.class_names.size() && c < 8; ++c) t += (c ? ", " : ": ") + i.class_names[c];
   t += i.class_names.size() > 8 ? ", ...\n" : "\n";
@@ -143,12 +143,10 @@ std::string InspectionJson(const Inspection& i) {
   const auto integer = [](int64_t v) { return std::to_string(v); };
   std::string j = "{\n  \"path\": " + Quote(i.path) + ",\n  \"file_bytes\": " + std::to_string(i.file_bytes);
   j += ",\n  \"height\": " + std::to_string(i.height) + ",\n  \"width\": " + std::to_string(i.width) +
-       ",\n  \"channels\": " + std::to_string(i.channels) +
-       ",\n  \"num_classes\": " + std::to_string(i.num_classes);
+       ",\n  \"channels\": " + std::to_string(i.channels) + ",\n  \"num_classes\": " + std::to_string(i.num_classes);
   j += ",\n  \"class_names\": [" + List(i.class_names, ", ", Quote) + "]";
   j += ",\n  \"mean\": [" + List(i.mean, ", ", Exact) + "],\n  \"std\": [" + List(i.std, ", ", Exact) + "]";
-  j += ",\n  \"sha256\": " + Quote(i.digest) +
-       ",\n  \"sha256_verified\": " + (i.digest_verified ? "true" : "false");
+  j += ",\n  \"sha256\": " + Quote(i.digest) + ",\n  \"sha256_verified\": " + (i.digest_verified ? "true" : "false");
   j += ",\n  \"source_url\": " + Quote(i.source) + ",\n  \"splits\": {";
   bool first = true;
   for (SplitKind kind : kAllSplits) {

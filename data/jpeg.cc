@@ -29,10 +29,8 @@ void OnMessage(j_common_ptr info, int level) {
   switch (info->err->msg_code) {
     case JWRN_EXTRANEOUS_DATA:  // bytes between markers
     case JWRN_ADOBE_XFORM:
-    case JWRN_JFIF_MAJOR:
-      return;
-    default:
-      OnError(info);
+    case JWRN_JFIF_MAJOR: return;
+    default: OnError(info);
   }
 }
 
@@ -49,15 +47,10 @@ bool ReadHeader(Decoder* d, const uint8_t* bytes, size_t size) {
   jpeg_mem_src(&d->info, bytes, size);
   jpeg_read_header(&d->info, TRUE);
   switch (d->info.jpeg_color_space) {
-    case JCS_GRAYSCALE:
-      d->info.out_color_space = JCS_GRAYSCALE;
-      break;
+    case JCS_GRAYSCALE: d->info.out_color_space = JCS_GRAYSCALE; break;
     case JCS_CMYK:
-    case JCS_YCCK:
-      d->info.out_color_space = JCS_CMYK;
-      break;
-    default:
-      d->info.out_color_space = JCS_RGB;
+    case JCS_YCCK: d->info.out_color_space = JCS_CMYK; break;
+    default: d->info.out_color_space = JCS_RGB;
   }
   d->info.dct_method = JDCT_ISLOW;
   return true;
@@ -101,9 +94,7 @@ Status DecodeJpeg(const uint8_t* bytes, size_t size, const std::string& name, Im
   bool ok = ReadHeader(&d, bytes, size);
   if (ok) {
     const uint64_t pixels = static_cast<uint64_t>(d.info.image_width) * d.info.image_height;
-    const int components = d.info.out_color_space == JCS_GRAYSCALE ? 1
-                           : d.info.out_color_space == JCS_CMYK    ? 4
-                                                                   : 3;
+    const int components = d.info.out_color_space == JCS_GRAYSCALE ? 1 : d.info.out_color_space == JCS_CMYK ? 4 : 3;
     if (pixels > kMaxPixels) {
       status = Corrupt(name + ": a JPEG of " + std::to_string(d.info.image_width) + "x" +
                        std::to_string(d.info.image_height) + " pixels is too large");

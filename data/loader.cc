@@ -68,8 +68,8 @@ std::vector<uint32_t> Plan::Order(uint32_t epoch) const {
 
 Status Plan::CheckStep(int64_t step) const {
   if (step >= 0 && step <= steps()) return {};
-  return InvalidArgument("step " + std::to_string(step) + " does not exist: an epoch has " +
-                         std::to_string(steps()) + " steps");
+  return InvalidArgument("step " + std::to_string(step) + " does not exist: an epoch has " + std::to_string(steps()) +
+                         " steps");
 }
 
 Status MakeSource(const Dataset& dataset, SplitKind kind, const LoaderOptions& options,
@@ -97,9 +97,8 @@ Status MakeSource(const Dataset& dataset, SplitKind kind, const LoaderOptions& o
   plan.batch_size = std::min(plan.batch_size, std::max<int64_t>(1, plan.drop_last ? INT64_MAX : plan.size()));
   for (size_t i = 0; i < plan.subset.size(); ++i) {
     if (plan.subset[i] >= split.size() || (i > 0 && plan.subset[i] <= plan.subset[i - 1])) {
-      return InvalidArgument("the subset must be strictly increasing indices below " +
-                             std::to_string(split.size()) + ", but entry " + std::to_string(i) + " is " +
-                             std::to_string(plan.subset[i]));
+      return InvalidArgument("the subset must be strictly increasing indices below " + std::to_string(split.size()) +
+                             ", but entry " + std::to_string(i) + " is " + std::to_string(plan.subset[i]));
     }
   }
   if (plan.steps() == 0) {
@@ -107,8 +106,7 @@ Status MakeSource(const Dataset& dataset, SplitKind kind, const LoaderOptions& o
                            std::to_string(plan.size()) + " samples, and incomplete batches are left out");
   }
   if (plan.shuffle && (plan.blocks.block < 0 || (plan.blocks.block > 0 && plan.blocks.window < 1))) {
-    return InvalidArgument(
-        "a block shuffle needs a block of 0 or more samples and a window of 1 or more blocks");
+    return InvalidArgument("a block shuffle needs a block of 0 or more samples and a window of 1 or more blocks");
   }
   if (split.streamed()) return MakeStreamSource(std::move(plan), source);
   if (split.images.size() != static_cast<size_t>(split.size()) * plan.sample_bytes) {

@@ -10,8 +10,7 @@ namespace distil::data {
 namespace {
 
 void FisherYates(uint32_t* values, size_t n, Words words) {
-  for (size_t i = n; i > 1; --i)
-    std::swap(values[i - 1], values[ToRange(words.Next(), static_cast<uint32_t>(i))]);
+  for (size_t i = n; i > 1; --i) std::swap(values[i - 1], values[ToRange(words.Next(), static_cast<uint32_t>(i))]);
 }
 
 }  // namespace
@@ -42,12 +41,10 @@ std::vector<uint32_t> EpochOrder(int64_t n, uint64_t seed, uint32_t epoch, const
   size_t at = 0, window_begin = 0;
   for (int64_t i = 0; i < count; ++i) {
     const int64_t first = shuffled[static_cast<size_t>(i)] * blocks.block;
-    for (int64_t j = first; j < std::min(first + blocks.block, n); ++j)
-      order[at++] = static_cast<uint32_t>(j);
+    for (int64_t j = first; j < std::min(first + blocks.block, n); ++j) order[at++] = static_cast<uint32_t>(j);
     if ((i + 1) % std::max<int64_t>(1, blocks.window) == 0 || i + 1 == count) {
       const auto w = static_cast<uint32_t>(i / std::max<int64_t>(1, blocks.window));
-      FisherYates(order.data() + window_begin, at - window_begin,
-                  Words(seed, Purpose::kShuffle, epoch, 1 + w));
+      FisherYates(order.data() + window_begin, at - window_begin, Words(seed, Purpose::kShuffle, epoch, 1 + w));
       window_begin = at;
       if (window_ends) window_ends->push_back(static_cast<int64_t>(at));
     }
@@ -73,8 +70,7 @@ Status BalancedSubset(const std::vector<int32_t>& labels, int num_classes, int64
   std::iota(turn.begin(), turn.end(), 0u);
   FisherYates(turn.data(), turn.size(), Words(seed, Purpose::kSubset, UINT32_MAX, 0));
   for (size_t c = 0; c < by_class.size(); ++c) {
-    FisherYates(by_class[c].data(), by_class[c].size(),
-                Words(seed, Purpose::kSubset, static_cast<uint32_t>(c), 0));
+    FisherYates(by_class[c].data(), by_class[c].size(), Words(seed, Purpose::kSubset, static_cast<uint32_t>(c), 0));
   }
   subset->clear();
   for (size_t round = 0; static_cast<int64_t>(subset->size()) < size; ++round) {

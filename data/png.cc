@@ -93,8 +93,8 @@ Status DecodePng(const uint8_t* bytes, size_t size, const std::string& name, Ima
       image->height = static_cast<int>(d.height);
       image->width = static_cast<int>(d.width);
       image->channels = d.channels;
-      status = Resize(&image->pixels,
-                      static_cast<uint64_t>(d.width) * d.height * static_cast<uint64_t>(d.channels), name);
+      status =
+          Resize(&image->pixels, static_cast<uint64_t>(d.width) * d.height * static_cast<uint64_t>(d.channels), name);
       d.pixels = image->pixels.data();
     }
     if (status.ok()) ok = ReadPixels(&d);

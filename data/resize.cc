@@ -44,8 +44,7 @@ std::vector<Taps> MakeTaps(int size, double begin, double length, int out) {
 
 Status ResizeImage(const Image& in, int height, int width, Fit fit, Image* out) {
   if (height < 1 || width < 1 || height > 16384 || width > 16384) {
-    return InvalidArgument("an image cannot be resized to " + std::to_string(height) + "x" +
-                           std::to_string(width));
+    return InvalidArgument("an image cannot be resized to " + std::to_string(height) + "x" + std::to_string(width));
   }
   if (in.height == height && in.width == width) {
     *out = in;
@@ -61,11 +60,9 @@ Status ResizeImage(const Image& in, int height, int width, Fit fit, Image* out) 
   }
   const auto rows = MakeTaps(in.height, (in.height - h) / 2, h, height);
   const auto columns = MakeTaps(in.width, (in.width - w) / 2, w, width);
-  const auto channels = static_cast<size_t>(in.channels),
-             in_stride = channels * static_cast<size_t>(in.width);
+  const auto channels = static_cast<size_t>(in.channels), in_stride = channels * static_cast<size_t>(in.width);
   Image result{height, width, in.channels, {}};
-  DISTIL_RETURN_IF_ERROR(
-      Resize(&result.pixels, static_cast<uint64_t>(height) * width * channels, "a resized image"));
+  DISTIL_RETURN_IF_ERROR(Resize(&result.pixels, static_cast<uint64_t>(height) * width * channels, "a resized image"));
   std::vector<float> line(in_stride);
   uint8_t* to = result.pixels.data();
   for (const Taps& row : rows) {

@@ -117,8 +117,8 @@ class StreamSource : public BatchSource {
 
   void Run() {
     H5Images file;
-    Status status = file.Open(plan_.split->file, plan_.name, plan_.height, plan_.width, plan_.channels,
-                              plan_.split->size());
+    Status status =
+        file.Open(plan_.split->file, plan_.name, plan_.height, plan_.width, plan_.channels, plan_.split->size());
     std::unique_lock<std::mutex> lock(mutex_);
     opened_ = true;
     error_ = status;

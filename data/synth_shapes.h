@@ -42,8 +42,7 @@ inline void SinCos(float turns, float* sine, float* cosine) {
   const bool flip = x < -0.25 || x > 0.25;     // sin(pi - a) = sin a, cos(pi - a) = -cos a
   if (flip) x = (x < 0 ? -0.5 : 0.5) - x;
   const double a = x * 6.283185307179586, q = a * a;
-  const double s =
-      a * (1 - q / 6 * (1 - q / 20 * (1 - q / 42 * (1 - q / 72 * (1 - q / 110 * (1 - q / 156))))));
+  const double s = a * (1 - q / 6 * (1 - q / 20 * (1 - q / 42 * (1 - q / 72 * (1 - q / 110 * (1 - q / 156))))));
   const double c = 1 - q / 2 * (1 - q / 12 * (1 - q / 30 * (1 - q / 56 * (1 - q / 90 * (1 - q / 132)))));
   *sine = static_cast<float>(s);
   *cosine = static_cast<float>(flip ? -c : c);
@@ -54,14 +53,11 @@ inline void SinCos(float turns, float* sine, float* cosine) {
 inline float Distance(int shape, float x, float y) {
   const float ax = std::abs(x), ay = std::abs(y);
   switch (shape) {
-    case kDisc:
-      return std::sqrt(x * x + y * y) - 0.90f;
-    case kSquare:
-      return std::max(ax, ay) - 0.80f;
+    case kDisc: return std::sqrt(x * x + y * y) - 0.90f;
+    case kSquare: return std::max(ax, ay) - 0.80f;
     case kTriangle:  // equilateral, one corner up
       return std::max(0.8660254f * ax + 0.5f * y, -y) - 0.60f;
-    case kCross:
-      return std::max(std::min(ax, ay) - 0.36f, std::max(ax, ay) - 1.02f);
+    case kCross: return std::max(std::min(ax, ay) - 0.36f, std::max(ax, ay) - 1.02f);
     default:  // ring
       return std::abs(std::sqrt(x * x + y * y) - 0.72f) - 0.31f;
   }
@@ -72,10 +68,8 @@ inline float Pattern(int texture, float u, float v, float sharp) {
   const auto wave = [](float t) { return 4.0f * std::abs(t - std::floor(t) - 0.5f) - 1.0f; };  // [-1, 1]
   const auto soft = [sharp](float w) { return std::clamp(0.5f + 0.25f * sharp * w, 0.0f, 1.0f); };
   switch (texture) {
-    case kPlain:
-      return 0.0f;
-    case kStripes:
-      return soft(wave(u));
+    case kPlain: return 0.0f;
+    case kStripes: return soft(wave(u));
     case kChecker: {
       const float a = 2.0f * soft(wave(u)) - 1.0f, b = 2.0f * soft(wave(v)) - 1.0f;
       return 0.5f + 0.5f * a * b;

@@ -12,8 +12,7 @@ namespace distil::data {
 
 class Words {
  public:
-  Words(uint64_t seed, Purpose purpose, uint32_t a, uint32_t b)
-      : seed_(seed), purpose_(purpose), a_(a), b_(b) {}
+  Words(uint64_t seed, Purpose purpose, uint32_t a, uint32_t b) : seed_(seed), purpose_(purpose), a_(a), b_(b) {}
 
   uint32_t Next() {
     if (next_ == 4) {

@@ -75,8 +75,7 @@ TEST(HoldOut, PerClassDeterministicOrdered) {
   const auto all = ClassCounts(whole.train().labels, 3), held = ClassCounts(a.val().labels, 3);
   for (size_t k = 0; k < 3; ++k) EXPECT_EQ(held[k], std::llround(0.25 * static_cast<double>(all[k])));
   EXPECT_EQ(a.train().size() + a.val().size(), 60);
-  ExpectError(HoldOut(&a, 0.25, 5, SplitKind::kVal), Code::kFailedPrecondition,
-              {"val split already has samples"});
+  ExpectError(HoldOut(&a, 0.25, 5, SplitKind::kVal), Code::kFailedPrecondition, {"val split already has samples"});
   ExpectError(HoldOut(&a, 1.0, 5, SplitKind::kTest), Code::kInvalidArgument, {"between 0 and 1"});
 }
 

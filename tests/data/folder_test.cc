@@ -67,8 +67,7 @@ TEST(Folder, FlatTreeWithHoldOut) {
   }
   FolderOptions options = At(folder.path());
   Dataset d, again, other;
-  ExpectError(ImportFolder(options, &d), Code::kInvalidArgument,
-              {folder.path(), "which fraction to hold out"});
+  ExpectError(ImportFolder(options, &d), Code::kInvalidArgument, {folder.path(), "which fraction to hold out"});
   options.holdout = 0.3;
   ASSERT_OK(ImportFolder(options, &d));
   EXPECT_EQ(ClassCounts(d.train().labels, 2), (std::vector<int64_t>{7, 7}));
@@ -116,8 +115,7 @@ TEST(Folder, DamagedImageIsNamed) {
   WriteBytes(folder / "train/dog/3.jpg", jpeg);
   Dataset d;
   ExpectError(ImportFolder(At(folder.path()), &d), Code::kCorrupt, {"train/dog/3.jpg", "damaged JPEG"});
-  ExpectError(ImportFolderToFile(At(folder.path()), folder / "out.h5", &d), Code::kCorrupt,
-              {"train/dog/3.jpg"});
+  ExpectError(ImportFolderToFile(At(folder.path()), folder / "out.h5", &d), Code::kCorrupt, {"train/dog/3.jpg"});
   EXPECT_EQ(folder.Names().size(), 2u);  // train and test: no file, whole or half
 }
 

@@ -55,8 +55,8 @@ class Hostile : public ::testing::Test {
   }
 
   // Replaces a dataset by one of `shape`, zeros.
-  static void Replace(hid_t file, const char* name, hid_t type, std::vector<hsize_t> shape,
-                      hid_t plist = H5P_DEFAULT, bool write = true) {
+  static void Replace(hid_t file, const char* name, hid_t type, std::vector<hsize_t> shape, hid_t plist = H5P_DEFAULT,
+                      bool write = true) {
     H5Ldelete(file, name, H5P_DEFAULT);
     const hid_t space = H5Screate_simple(static_cast<int>(shape.size()), shape.data(), nullptr);
     const hid_t array = H5Dcreate2(file, name, type, space, H5P_DEFAULT, plist, H5P_DEFAULT);
@@ -123,8 +123,7 @@ TEST_F(Hostile, FlippedBytes) {
   for (uint32_t i = 0; i < 400; ++i) {
     Bytes damaged = whole;
     const auto words = RandomWords(3, Purpose::kTest, 0, 0, i);
-    damaged[ToRange(words[0], static_cast<uint32_t>(whole.size()))] ^=
-        static_cast<uint8_t>(1 + ToRange(words[1], 255));
+    damaged[ToRange(words[0], static_cast<uint32_t>(whole.size()))] ^= static_cast<uint8_t>(1 + ToRange(words[1], 255));
     WriteBytes(path_, damaged);
     Dataset d;
     const Status status = OpenDataset(path_, {}, &d);
@@ -315,8 +314,7 @@ TEST_F(Hostile, DigestOfWrongForm) {
 // Odd but usable: read, with a warning each.
 TEST_F(Hostile, AbsentAttributesAreWarnings) {
   Change([](hid_t file) {
-    for (const char* name : {"class_names", "mean", "std", "layout", "sha256", "source_url"})
-      H5Adelete(file, name);
+    for (const char* name : {"class_names", "mean", "std", "layout", "sha256", "source_url"}) H5Adelete(file, name);
   });
   const Dataset whole = Toy(12, 6);
   for (auto mode : {ReadOptions::Mode::kRam, ReadOptions::Mode::kStream}) {

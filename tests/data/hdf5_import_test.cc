@@ -18,8 +18,7 @@ hsize_t Count(const Shape& shape) {
 // Element i of every array is i * step mod modulus, so the place of each value is known.
 void Put(hid_t file, const std::string& name, hid_t type, const Shape& shape, int modulus, double scale = 1) {
   std::vector<double> values(Count(shape));
-  for (size_t i = 0; i < values.size(); ++i)
-    values[i] = static_cast<double>(i % static_cast<size_t>(modulus)) * scale;
+  for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<double>(i % static_cast<size_t>(modulus)) * scale;
   const hid_t space = H5Screate_simple(static_cast<int>(shape.size()), shape.data(), nullptr);
   const hid_t links = H5Pcreate(H5P_LINK_CREATE);
   H5Pset_create_intermediate_group(links, 1);

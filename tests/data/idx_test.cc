@@ -47,8 +47,7 @@ TEST(Idx, ParseDamage) {
   bytes.resize(bytes.size() + 2);
   ExpectError(Parse(bytes, &array), Code::kCorrupt, {"there are 31"});
   ExpectError(
-      Parse({0, 0, 8, 4, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255},
-            &array),
+      Parse({0, 0, 8, 4, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255}, &array),
       Code::kCorrupt, {"impossible IDX shape"});
 }
 

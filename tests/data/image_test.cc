@@ -40,8 +40,7 @@ TEST(Jpeg, ColourAndGrey) {
 }
 
 TEST(Jpeg, Cmyk) {
-  const uint8_t ink[4] = {255, 0, 0,
-                          51};  // Adobe's way: 255 is no ink, so cyan-free, much magenta, yellow, black
+  const uint8_t ink[4] = {255, 0, 0, 51};  // Adobe's way: 255 is no ink, so cyan-free, much magenta, yellow, black
   Image image;
   ASSERT_OK(Decode(EncodeCmykJpeg(8, 8, ink, true), 3, &image));
   EXPECT_NEAR(image.pixels[0], 51, 3);  // 255 * 51 / 255
@@ -88,8 +87,7 @@ Bytes EncodePng16AndPalette(bool palette) {
   }
   png_write_info(png, info);
   const int passes = png_set_interlace_handling(png);
-  const Bytes rows =
-      palette ? Bytes{0x50} : Bytes{0xff, 0xff, 0x80, 0x80, 0x00, 0x00, 0x12, 0x34};  // 0101 or 4 values
+  const Bytes rows = palette ? Bytes{0x50} : Bytes{0xff, 0xff, 0x80, 0x80, 0x00, 0x00, 0x12, 0x34};  // 0101 or 4 values
   for (int pass = 0; pass < passes; ++pass) {
     for (int y = 0; y < 2; ++y) png_write_row(png, rows.data());
   }
@@ -109,8 +107,7 @@ TEST(Png, SixteenBitsAndPalette) {
 
 TEST(Damage, NotAnImage) {
   Image image;
-  for (const Bytes& bytes :
-       {Bytes{}, Bytes{0xff}, Bytes{'G', 'I', 'F', '8', '9', 'a', 0, 0, 0}, Bytes(100, 0)}) {
+  for (const Bytes& bytes : {Bytes{}, Bytes{0xff}, Bytes{'G', 'I', 'F', '8', '9', 'a', 0, 0, 0}, Bytes(100, 0)}) {
     ExpectError(Decode(bytes, 3, &image), Code::kCorrupt, {"pic", "neither a JPEG nor a PNG"});
   }
 }
@@ -118,14 +115,13 @@ TEST(Damage, NotAnImage) {
 TEST(Damage, TruncatedAnywhere) {
   const Bytes jpeg = EncodeJpeg(Gradient(40, 31, 3)), png = EncodePng(Gradient(40, 31, 3));
   Image image;
-  for (size_t n = 3; n < jpeg.size() - 2;
-       n += 3) {  // without its last two bytes (end marker) nothing is missing yet
-    ExpectError(Decode(Bytes(jpeg.begin(), jpeg.begin() + static_cast<std::ptrdiff_t>(n)), 3, &image),
-                Code::kCorrupt, {"pic", "damaged JPEG"});
+  for (size_t n = 3; n < jpeg.size() - 2; n += 3) {  // without its last two bytes (end marker) nothing is missing yet
+    ExpectError(Decode(Bytes(jpeg.begin(), jpeg.begin() + static_cast<std::ptrdiff_t>(n)), 3, &image), Code::kCorrupt,
+                {"pic", "damaged JPEG"});
   }
   for (size_t n = 8; n < png.size(); n += 3) {
-    ExpectError(Decode(Bytes(png.begin(), png.begin() + static_cast<std::ptrdiff_t>(n)), 3, &image),
-                Code::kCorrupt, {"pic", "damaged PNG"});
+    ExpectError(Decode(Bytes(png.begin(), png.begin() + static_cast<std::ptrdiff_t>(n)), 3, &image), Code::kCorrupt,
+                {"pic", "damaged PNG"});
   }
 }
 
@@ -163,8 +159,7 @@ TEST(Damage, Files) {
   TempFolder folder;
   Image image;
   ExpectError(DecodeImageFile(folder / "no.png", 3, &image), Code::kNotFound, {"no.png", "No such file"});
-  ExpectError(DecodeImageFile(folder.path(), 3, &image), Code::kInvalidArgument,
-              {folder.path(), "is a folder"});
+  ExpectError(DecodeImageFile(folder.path(), 3, &image), Code::kInvalidArgument, {folder.path(), "is a folder"});
   WriteBytes(folder / "empty.png", {});
   ExpectError(DecodeImageFile(folder / "empty.png", 3, &image), Code::kCorrupt, {"empty.png", "is empty"});
 }
@@ -195,8 +190,7 @@ TEST(Resize, ConstantStaysConstant) {
 
 TEST(Resize, CropKeepsTheCentre) {
   Image in{10, 30, 1, Bytes(300, 0)};
-  for (size_t y = 0; y < 10; ++y)
-    std::fill_n(in.pixels.begin() + static_cast<std::ptrdiff_t>(30 * y + 10), 10, 200);
+  for (size_t y = 0; y < 10; ++y) std::fill_n(in.pixels.begin() + static_cast<std::ptrdiff_t>(30 * y + 10), 10, 200);
   Image out;
   ASSERT_OK(ResizeImage(in, 10, 10, Fit::kCrop, &out));
   EXPECT_EQ(out.pixels, Bytes(100, 200));

@@ -22,13 +22,12 @@ TEST(Inspect, AllOfIt) {
   EXPECT_TRUE(i.digest_verified);
   EXPECT_EQ(i.file_bytes, ReadBytes(folder / "toy.h5").size());
   const std::string text = InspectionText(i);
-  for (const char* part :
-       {"toy.h5", "5 x 4 x 3", "train    50 samples", "contiguous", "(verified)", "made?by hand"}) {
+  for (const char* part : {"toy.h5", "5 x 4 x 3", "train    50 samples", "contiguous", "(verified)", "made?by hand"}) {
     EXPECT_NE(text.find(part), std::string::npos) << part << " in\n" << text;
   }
   const std::string json = InspectionJson(i);
-  for (const char* part : {"\"num_classes\": 3", "\"caf\xc3\xa9 \\\"noir\\\"\"", "\"samples\": 50",
-                           "\"sha256_verified\": true"}) {
+  for (const char* part :
+       {"\"num_classes\": 3", "\"caf\xc3\xa9 \\\"noir\\\"\"", "\"samples\": 50", "\"sha256_verified\": true"}) {
     EXPECT_NE(json.find(part), std::string::npos) << part << " in\n" << json;
   }
 }

@@ -20,8 +20,7 @@ std::vector<uint32_t> Ids(BatchSource* source) {
   }
 }
 
-std::unique_ptr<BatchSource> Make(const Dataset& d, const LoaderOptions& options,
-                                  SplitKind kind = SplitKind::kTrain) {
+std::unique_ptr<BatchSource> Make(const Dataset& d, const LoaderOptions& options, SplitKind kind = SplitKind::kTrain) {
   std::unique_ptr<BatchSource> source;
   EXPECT_OK(MakeSource(d, kind, options, &source));
   return source;
@@ -165,31 +164,26 @@ TEST(Loader, Misuse) {
   const Dataset d = Toy(50, 20);
   std::unique_ptr<BatchSource> source;
   LoaderOptions options;
-  ExpectError(MakeSource(d, SplitKind::kVal, options, &source), Code::kInvalidArgument,
-              {"val", "no samples"});
+  ExpectError(MakeSource(d, SplitKind::kVal, options, &source), Code::kInvalidArgument, {"val", "no samples"});
   options.batch_size = 0;
-  ExpectError(MakeSource(d, SplitKind::kTrain, options, &source), Code::kInvalidArgument,
-              {"batch size of 0"});
+  ExpectError(MakeSource(d, SplitKind::kTrain, options, &source), Code::kInvalidArgument, {"batch size of 0"});
   options.batch_size = 64;
   options.drop_last = true;
   ExpectError(MakeSource(d, SplitKind::kTrain, options, &source), Code::kInvalidArgument,
               {"batch of 64", "50 samples"});
   options.drop_last = false;
   options.subset = {1, 1};
-  ExpectError(MakeSource(d, SplitKind::kTrain, options, &source), Code::kInvalidArgument,
-              {"strictly increasing"});
+  ExpectError(MakeSource(d, SplitKind::kTrain, options, &source), Code::kInvalidArgument, {"strictly increasing"});
   options.subset = {50};
   ExpectError(MakeSource(d, SplitKind::kTrain, options, &source), Code::kInvalidArgument,
               {"below 50", "entry 0 is 50"});
   options.subset = {};
   options.use_default_blocks = false;
   options.blocks = {4, 0};
-  ExpectError(MakeSource(d, SplitKind::kTrain, options, &source), Code::kInvalidArgument,
-              {"window of 1 or more"});
+  ExpectError(MakeSource(d, SplitKind::kTrain, options, &source), Code::kInvalidArgument, {"window of 1 or more"});
   Dataset hollow = d;
   hollow.train().images.clear();
-  ExpectError(MakeSource(hollow, SplitKind::kTrain, {}, &source), Code::kInvalidArgument,
-              {"labels but no images"});
+  ExpectError(MakeSource(hollow, SplitKind::kTrain, {}, &source), Code::kInvalidArgument, {"labels but no images"});
 }
 
 TEST(Loader, BatchLargerThanTheSplit) {

@@ -64,8 +64,7 @@ class Stream : public ::testing::Test {
 
 TEST_F(Stream, SameAsRam) {
   for (const Dataset* streamed : {&whole_, &chunked_}) {
-    for (const auto& [block, window] :
-         {std::pair<int64_t, int64_t>{0, 1}, {1, 1}, {10, 4}, {33, 3}, {1000, 2}}) {
+    for (const auto& [block, window] : {std::pair<int64_t, int64_t>{0, 1}, {1, 1}, {10, 4}, {33, 3}, {1000, 2}}) {
       for (bool drop_last : {false, true}) {
         LoaderOptions options = Blocks(block, window);
         options.drop_last = drop_last;

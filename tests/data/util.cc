@@ -22,8 +22,7 @@ void ExpectError(const Status& status, Code code, const std::vector<std::string>
   EXPECT_FALSE(status.ok());
   EXPECT_EQ(static_cast<int>(status.code()), static_cast<int>(code)) << status.message();
   for (const auto& part : parts) {
-    EXPECT_NE(status.message().find(part), std::string::npos)
-        << "no '" << part << "' in: " << status.message();
+    EXPECT_NE(status.message().find(part), std::string::npos) << "no '" << part << "' in: " << status.message();
   }
   EXPECT_EQ(status.message().find('\n'), std::string::npos) << status.message();
 }
@@ -42,8 +41,7 @@ TempFolder::~TempFolder() {
 
 std::vector<std::string> TempFolder::Names() const {
   std::vector<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator(path_))
-    names.push_back(entry.path().filename());
+  for (const auto& entry : std::filesystem::directory_iterator(path_)) names.push_back(entry.path().filename());
   return names;
 }
 
@@ -109,8 +107,8 @@ Dataset Toy(int64_t train, int64_t test, int64_t val, int classes) {
   for (SplitKind kind : kAllSplits) {
     const auto s = static_cast<uint32_t>(kind);
     for (uint32_t i = 0; i < sizes[s]; ++i) {
-      d.splits[s].labels.push_back(static_cast<int32_t>(
-          ToRange(RandomWords(7, Purpose::kTest, s, i, 0)[0], static_cast<uint32_t>(classes))));
+      d.splits[s].labels.push_back(
+          static_cast<int32_t>(ToRange(RandomWords(7, Purpose::kTest, s, i, 0)[0], static_cast<uint32_t>(classes))));
       for (uint32_t p = 0; p < d.sample_bytes(); ++p) {
         d.splits[s].images.push_back(static_cast<uint8_t>(RandomWords(7, Purpose::kTest, s, i, 1 + p)[0]));
       }
@@ -125,8 +123,7 @@ Image Gradient(int height, int width, int channels) {
   for (int y = 0; y < height; ++y) {
     for (int x = 0; x < width; ++x) {
       for (int c = 0; c < channels; ++c) {
-        image.pixels.push_back(
-            static_cast<uint8_t>(40 + 150 * x / width * (c == 0) + 150 * y / height * (c != 0)));
+        image.pixels.push_back(static_cast<uint8_t>(40 + 150 * x / width * (c == 0) + 150 * y / height * (c != 0)));
       }
     }
   }
@@ -166,9 +163,7 @@ Bytes Compress(const Image& image, J_COLOR_SPACE space, bool adobe) {
 
 }  // namespace
 
-Bytes EncodeJpeg(const Image& image) {
-  return Compress(image, image.channels == 1 ? JCS_GRAYSCALE : JCS_RGB, false);
-}
+Bytes EncodeJpeg(const Image& image) { return Compress(image, image.channels == 1 ? JCS_GRAYSCALE : JCS_RGB, false); }
 
 Bytes EncodeCmykJpeg(int height, int width, const uint8_t* cmyk, bool adobe) {
   Image image{height, width, 4, {}};

@@ -43,9 +43,7 @@ struct FillKind {
 
 // Offset and scale of a network tensor, by the suffix of its name and its rank; the table is in fill.py.
 inline FillKind KindOf(std::string_view name, const std::vector<int64_t>& dims) {
-  auto ends = [&](std::string_view s) {
-    return name.size() >= s.size() && name.substr(name.size() - s.size()) == s;
-  };
+  auto ends = [&](std::string_view s) { return name.size() >= s.size() && name.substr(name.size() - s.size()) == s; };
   if (ends("running_mean")) return {0.0, 0.09375};
   if (ends("running_var")) return {1.0, 0.25};
   if (ends("num_batches_tracked")) return {0.0, 0.0};
@@ -66,8 +64,7 @@ inline std::vector<float> FillTensor(std::string_view name, const std::vector<in
   for (int64_t d : dims) n *= d;
   std::vector<float> x(static_cast<size_t>(n));
   const uint32_t s = HashName(name);
-  for (size_t i = 0; i < x.size(); ++i)
-    x[i] = static_cast<float>(k.offset + k.scale * (2.0 * FillUnit(s, i) - 1.0));
+  for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(k.offset + k.scale * (2.0 * FillUnit(s, i) - 1.0));
   return x;
 }
 

@@ -64,8 +64,7 @@ TEST(Golden, ReadsEveryFile) {
   Json steps = Json::Load("trajectory.json"), ops = Json::Load("ops.json");
   Json optim = Json::Load("optim.json"), safetensors = Json::Load("safetensors.json");
   for (const Json& run : steps["runs"].array()) {
-    EXPECT_EQ(run["f64"]["total"].size(), static_cast<size_t>(run["steps"].integer()))
-        << run["name"].string();
+    EXPECT_EQ(run["f64"]["total"].size(), static_cast<size_t>(run["steps"].integer())) << run["name"].string();
     EXPECT_LT(run["f32_error"].number(), 2e-5) << run["name"].string();
   }
   for (const Json& c : ops["cases"].array()) {

@@ -156,8 +156,7 @@ inline std::vector<int64_t> DimsOf(const Json& record) { return record["dims"].n
 // written out.
 inline std::vector<float> InputOf(const Json& record) {
   if (record.has("values")) return record["values"].numbers<float>();
-  return FillTensor(record["fill"].string(), DimsOf(record),
-                    {record["offset"].number(), record["scale"].number()});
+  return FillTensor(record["fill"].string(), DimsOf(record), {record["offset"].number(), record["scale"].number()});
 }
 
 }  // namespace distil::golden
