@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <map>
+#include <numeric>
 #include <set>
 
 namespace distil {
@@ -33,6 +34,9 @@ class Fuser {
     CountUsers();
     ChooseKept();
     FormGroups();
+    FindReaders();
+    Unstore();
+    MergeGroups();
     return Emit();
   }
 
@@ -119,7 +123,7 @@ class Fuser {
       std::set<ValueId> leaves, inside;
       size_t costly = 0;
       Leaves(v, &leaves, &inside, &costly);
-      const int g = FindGroup(v, leaves, inside);
+      const int g = OnlyFusedReaders(v) ? -1 : FindGroup(v, leaves, inside);
       Group& group = groups_[g < 0 ? NewGroup(t, v) : static_cast<size_t>(g)];
       group.sinks.push_back(v);
       for (ValueId l : leaves)
@@ -128,6 +132,13 @@ class Fuser {
       ready_[v] = group.position;
       group_of_[v] = static_cast<size_t>(&group - groups_.data());
     }
+  }
+
+  // A value that only passes over its own space read may not have to be stored at all: MergeGroups will see.
+  bool OnlyFusedReaders(ValueId v) const {
+    if (root_[v] || Reduces(producer(v).op) || shape(v).elements() <= kSmall) return false;
+    return std::all_of(users_[v].begin(), users_[v].end(),
+                       [&](NodeId u) { return Fusable(g_.node(u)) && Space(g_.node(u).out[0]) == shape(v); });
   }
 
   size_t NewGroup(int t, ValueId v) {
@@ -173,13 +184,158 @@ class Fuser {
     return static_cast<int>(at - live_[group.position]);
   }
 
+  void FindReaders() {
+    for (size_t g = 0; g < groups_.size(); ++g)
+      for (ValueId l : groups_[g].leaves) readers_[l].insert(g);
+    for (int t = 0; t < static_cast<int>(live_.size()); ++t)
+      for (ValueId v : g_.node(live_[t]).in)
+        if (!Fusable(g_.node(live_[t])) && !first_read_.count(v)) first_read_[v] = t;
+  }
+  bool OnlyGroupsRead(ValueId v) const { return !root_[v] && !first_read_.count(v); }
+
+  // How to compute `v` within a group: what it would read, and instructions.
+  struct Recipe {
+    std::set<ValueId> leaves, inside;
+  };
+  // Whether `g` can compute `v` from full-size tensors that it reads anyway, and cheaply.
+  bool Derivable(ValueId v, const Group& g, Recipe* r) const {
+    if (!group_of_.count(v) || !IsPointwise(producer(v).op) || !(shape(v) == g.space)) return false;
+    size_t costly = 0;
+    Leaves(v, &r->leaves, &r->inside, &costly);
+    return costly == 0 && std::all_of(r->leaves.begin(), r->leaves.end(), [&](ValueId l) {
+             return !(shape(l) == g.space) || (g.leaves.count(l) && l != v);
+           });
+  }
+  // `g` computes `v` by this recipe from now on.
+  void Derive(ValueId v, size_t g, const Recipe& r) {
+    Group& group = groups_[g];
+    group.leaves.erase(v);
+    readers_[v].erase(g);
+    group.inside.insert(r.inside.begin(), r.inside.end());
+    for (ValueId l : r.leaves) {
+      if (group.inside.count(l)) continue;
+      group.leaves.insert(l);
+      readers_[l].insert(g);
+    }
+  }
+  static bool Fits(const Group& g, const Recipe& r) {
+    return g.leaves.size() + r.leaves.size() <= kMaxInputs && g.inside.size() + r.inside.size() <= kMaxCode;
+  }
+
+  // Reads and stores less where a result can be computed again from what is read anyway.
+  void Unstore() {
+    for (size_t g = 0; g < groups_.size(); ++g) {
+      if (groups_[g].space.elements() <= kSmall) continue;
+      const std::vector<ValueId> sinks = groups_[g].sinks;
+      for (ValueId v : sinks)
+        if (OnlyGroupsRead(v) && IsPointwise(producer(v).op)) TryUnstore(v, g);
+    }
+    for (size_t g = 0; g < groups_.size(); ++g) {
+      if (groups_[g].space.elements() <= kSmall) continue;
+      const std::vector<ValueId> leaves(groups_[g].leaves.begin(), groups_[g].leaves.end());
+      for (ValueId l : leaves)
+        if (Recipe r; shape(l) == groups_[g].space && Derivable(l, groups_[g], &r) && Fits(groups_[g], r))
+          Derive(l, g, r);
+    }
+  }
+
+  // Keeping `v` costs a write, and a read by each group that needs it; computing it there again costs them what they do
+  // not read yet.
+  void TryUnstore(ValueId v, size_t own) {
+    const std::set<size_t> readers = readers_[v];
+    std::vector<Recipe> recipes;
+    size_t reads = 0;
+    for (size_t g : readers) {
+      Recipe r;
+      size_t costly = 0;
+      Leaves(v, &r.leaves, &r.inside, &costly);
+      if (costly > 0 || !(groups_[g].space == shape(v))) return;
+      const std::set<ValueId> leaves = r.leaves;
+      for (ValueId l : leaves) {
+        if (!(shape(l) == shape(v)) || groups_[g].leaves.count(l)) continue;
+        Recipe deeper;
+        if (!Derivable(l, groups_[g], &deeper)) {
+          ++reads;
+          continue;
+        }
+        r.leaves.erase(l);
+        r.leaves.insert(deeper.leaves.begin(), deeper.leaves.end());
+        r.inside.insert(deeper.inside.begin(), deeper.inside.end());
+      }
+      if (!Fits(groups_[g], r)) return;
+      recipes.push_back(std::move(r));
+    }
+    if (reads >= readers.size() + 1) return;
+    size_t i = 0;
+    for (size_t g : readers) Derive(v, g, recipes[i++]);
+    kept_[v] = false;
+    std::erase(groups_[own].sinks, v);
+  }
+
+  // A group whose results nobody needs before another group of its space runs moves there: what only that one reads
+  // need not be stored.
+  void MergeGroups() {
+    std::vector<size_t> order(groups_.size());
+    std::iota(order.begin(), order.end(), size_t{0});
+    std::sort(order.begin(), order.end(),
+              [&](size_t a, size_t b) { return groups_[a].position < groups_[b].position; });
+    for (size_t b : order) {
+      std::vector<ValueId> leaves(groups_[b].leaves.begin(), groups_[b].leaves.end());
+      for (size_t i = 0; i < leaves.size(); ++i) {  // grows
+        const auto a = group_of_.find(leaves[i]);
+        if (a == group_of_.end() || a->second == b || !CanMove(groups_[a->second], b)) continue;
+        const std::set<ValueId>& more = groups_[a->second].leaves;
+        leaves.insert(leaves.end(), more.begin(), more.end());
+        Move(a->second, b);
+      }
+      // What only this group reads.
+      std::erase_if(groups_[b].sinks, [&](ValueId v) {
+        const auto r = readers_.find(v);
+        return OnlyGroupsRead(v) && (r == readers_.end() || r->second.empty());
+      });
+    }
+  }
+
+  bool CanMove(const Group& from, size_t to) const {
+    const Group& group = groups_[to];
+    if (!(from.space == group.space) || from.sinks.size() + group.sinks.size() > kMaxOutputs ||
+        from.leaves.size() + group.leaves.size() > kMaxInputs || from.inside.size() + group.inside.size() > kMaxCode)
+      return false;
+    for (ValueId v : from.sinks) {
+      if (const auto t = first_read_.find(v); t != first_read_.end() && t->second <= group.position) return false;
+      const auto readers = readers_.find(v);
+      if (readers == readers_.end()) continue;
+      for (size_t r : readers->second) {
+        // A reduction's result is complete only after the pass.
+        if (r == to ? Reduces(producer(v).op) : groups_[r].position <= group.position) return false;
+      }
+    }
+    return true;
+  }
+
+  void Move(size_t a, size_t b) {
+    Group &from = groups_[a], &to = groups_[b];
+    to.inside.insert(from.inside.begin(), from.inside.end());
+    to.leaves.insert(from.leaves.begin(), from.leaves.end());
+    for (ValueId l : from.leaves) readers_[l].erase(a), readers_[l].insert(b);
+    for (ValueId v : from.sinks) {
+      group_of_[v] = b;
+      ready_[v] = to.position;
+      readers_[v].erase(b);
+    }
+    for (ValueId v : to.inside) to.leaves.erase(v);
+    to.sinks.insert(to.sinks.begin(), from.sinks.begin(), from.sinks.end());
+    from = {from.position, from.space, {}, {}, {}};
+  }
+
   Graph Emit() {
     Graph to;
     map_.assign(g_.value_count(), kNoValue);
     std::vector<std::vector<size_t>> at(live_.size());
     for (size_t g = 0; g < groups_.size(); ++g) at[groups_[g].position].push_back(g);
     for (int t = 0; t < static_cast<int>(live_.size()); ++t) {
-      for (size_t g : at[t]) EmitGroup(groups_[g], &to);
+      for (size_t g : at[t])
+        if (!groups_[g].sinks.empty()) EmitGroup(groups_[g], &to);
       const Node& node = g_.node(live_[t]);
       if (Fusable(node)) continue;
       Copy(node, &to);
@@ -259,7 +415,9 @@ class Fuser {
   std::vector<int> ready_;
   std::vector<Group> groups_;
   std::map<std::vector<int64_t>, std::vector<size_t>> open_;
-  std::map<ValueId, size_t> group_of_;
+  std::map<ValueId, size_t> group_of_;           // of the sinks
+  std::map<ValueId, std::set<size_t>> readers_;  // groups that read a value from memory
+  std::map<ValueId, int> first_read_;            // by a node that is not fused: its place in live_
   std::vector<ValueId> map_;
 };
 

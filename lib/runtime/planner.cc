@@ -20,21 +20,16 @@ struct Slot {
   size_t offset = 0;
 };
 
-// Offsets so that slots alive at the same time do not overlap: largest first, each at the lowest gap that fits.
-size_t Pack(std::vector<Slot>& slots) {
-  std::vector<size_t> order(slots.size());
-  std::iota(order.begin(), order.end(), 0);
-  std::sort(order.begin(), order.end(), [&](size_t a, size_t b) {
-    return slots[a].bytes != slots[b].bytes ? slots[a].bytes > slots[b].bytes : a < b;
-  });
+// Gives each slot, in this order, the lowest place where it overlaps nothing that is alive at the same time.
+size_t PackInOrder(const std::vector<size_t>& order, std::vector<Slot>* slots) {
   std::vector<size_t> placed;  // by offset
   size_t total = 0;
   for (size_t s : order) {
-    Slot& slot = slots[s];
+    Slot& slot = (*slots)[s];
     if (slot.bytes == 0) continue;
     size_t at = 0;
     for (size_t p : placed) {
-      const Slot& other = slots[p];
+      const Slot& other = (*slots)[p];
       if (other.last < slot.first || other.first > slot.last) continue;
       if (at + slot.bytes <= other.offset) break;
       at = std::max(at, other.offset + Align(other.bytes));
@@ -42,10 +37,51 @@ size_t Pack(std::vector<Slot>& slots) {
     slot.offset = at;
     total = std::max(total, at + Align(slot.bytes));
     placed.insert(std::upper_bound(placed.begin(), placed.end(), s,
-                                   [&](size_t a, size_t b) { return slots[a].offset < slots[b].offset; }),
+                                   [&](size_t a, size_t b) { return (*slots)[a].offset < (*slots)[b].offset; }),
                   s);
   }
   return total;
+}
+
+// Offsets for all slots, by the best of three orders: largest first, largest and longest first, oldest first.
+size_t Pack(std::vector<Slot>& slots) {
+  std::vector<size_t> order(slots.size());
+  std::iota(order.begin(), order.end(), 0);
+  size_t best = ~size_t{0};
+  std::vector<Slot> packed;
+  for (int rule = 0; rule < 3; ++rule) {
+    auto key = [&](size_t i) {
+      const Slot& s = slots[i];
+      const double bytes = static_cast<double>(s.bytes);
+      return rule == 0 ? bytes : rule == 1 ? bytes * (s.last - s.first + 1) : -s.first;
+    };
+    std::sort(order.begin(), order.end(), [&](size_t a, size_t b) {
+      const double x = key(a), y = key(b);
+      return x != y ? x > y : a < b;
+    });
+    std::vector<Slot> attempt = slots;
+    const size_t total = PackInOrder(order, &attempt);
+    if (total >= best) continue;
+    best = total;
+    packed = std::move(attempt);
+  }
+  slots = std::move(packed);
+  return best;
+}
+
+// The most bytes that are alive at one launch.
+size_t MostAlive(const std::vector<Slot>& slots, size_t launches) {
+  std::vector<size_t> starts(launches + 2), ends(launches + 2);
+  for (const Slot& s : slots) {
+    starts[static_cast<size_t>(s.first)] += Align(s.bytes);
+    ends[static_cast<size_t>(s.last) + 1] += Align(s.bytes);
+  }
+  size_t alive = 0, most = 0;
+  for (size_t t = 0; t < starts.size(); ++t) {
+    alive += starts[t] - ends[t];
+    most = std::max(most, alive);
+  }
+  return most;
 }
 
 class Planner {
@@ -268,6 +304,7 @@ class Planner {
     workspaces(plan_.once, once_slots_);
     workspaces(plan_.every, every_slots_);
     plan_.arena = std::max(Pack(once_slots_), Pack(every_slots_));
+    plan_.live = std::max(MostAlive(once_slots_, plan_.once.size()), MostAlive(every_slots_, plan_.every.size()));
     for (ValueId v = 0; v < g_.value_count(); ++v) {
       Place& p = plan_.places[v];
       if (p.kind == Place::kArena) p.offset = (constant_[v] ? once_slots_ : every_slots_)[slot_of_[v]].offset;

@@ -41,6 +41,7 @@ struct MemoryPlan {
   std::vector<Place> places;           // by value
   std::vector<Place> outputs;          // in the order of the graph's outputs
   size_t arena = 0, constants = 0, io = 0;
+  size_t live = 0;  // bytes of the arena that the busiest launch needs: no packing of this order can do with less
 };
 
 // `g` must have been optimised by `backend`. Adds copy nodes to `g` where outputs or assigned values need their own

@@ -1,6 +1,7 @@
 #include "lib/runtime/program.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstring>
 #include <numbers>
@@ -152,9 +153,22 @@ struct Program::Impl {
     return {};
   }
 
+  // Computes the constants anew if a variable that they depend on has changed.
+  Status Refresh() {
+    uint64_t version = 0;
+    for (const VariableRef& v : plan.read_once) version += v->version;
+    if (version == seen_version) return {};
+    DISTIL_RETURN_IF_ERROR(backend->Execute(once, &once_cache));
+    seen_version = version;
+    return {};
+  }
+  void Assigned() {
+    for (auto& [var, v] : graph.assigns()) ++var->version;
+  }
+
   MemoryInfo Memory() const {
     MemoryInfo m;
-    m.arena = plan.arena, m.constants = plan.constants, m.io = plan.io;
+    m.arena = plan.arena, m.constants = plan.constants, m.io = plan.io, m.live = plan.live;
     for (const VariableRef& v : plan.variables)
       m.variables += static_cast<size_t>(v->shape.elements()) * DTypeSize(backend->real());
     return m;
@@ -189,14 +203,9 @@ Status Program::SetInput(const std::string& name, std::span<const int32_t> v) { 
 
 Status Program::Run() {
   Impl& p = *impl_;
-  uint64_t version = 0;
-  for (const VariableRef& v : p.plan.read_once) version += v->version;
-  if (version != p.seen_version) {
-    DISTIL_RETURN_IF_ERROR(p.backend->Execute(p.once, &p.once_cache));
-    p.seen_version = version;
-  }
+  DISTIL_RETURN_IF_ERROR(p.Refresh());
   DISTIL_RETURN_IF_ERROR(p.backend->Execute(p.every, &p.every_cache));
-  for (auto& [var, v] : p.graph.assigns()) ++var->version;
+  p.Assigned();
   return {};
 }
 
@@ -218,6 +227,8 @@ void* Program::InputData(const std::string& name) {
 MemoryInfo Program::memory() const { return impl_->Memory(); }
 size_t Program::launches() const { return impl_->every.size(); }
 
+const Graph& Program::graph() const { return impl_->graph; }
+
 std::vector<std::string> Program::Listing() const {
   std::vector<std::string> lines;
   for (const PlannedLaunch& l : impl_->plan.every) {
@@ -233,7 +244,30 @@ std::vector<std::string> Program::Listing() const {
     }
     lines.push_back(std::move(s));
   }
+  for (const PlannedCopy& c : impl_->plan.copies) lines.push_back("Copy to " + c.to->name);
   return lines;
+}
+
+Status Program::Profile(int runs, std::vector<LaunchTime>* out) {
+  using Clock = std::chrono::steady_clock;
+  Impl& p = *impl_;
+  out->clear();
+  for (size_t i = 0; i < p.every.size(); ++i) {
+    const bool copy = i >= p.plan.every.size();
+    out->push_back({copy ? Op::kReorder : p.graph.node(p.plan.every[i].node).op, INFINITY});
+  }
+  for (int run = 0; run < runs; ++run) {
+    DISTIL_RETURN_IF_ERROR(p.Refresh());
+    for (size_t i = 0; i < p.every.size(); ++i) {
+      std::shared_ptr<void> cache;
+      const Clock::time_point begin = Clock::now();
+      DISTIL_RETURN_IF_ERROR(p.backend->Execute(std::span(&p.every[i], 1), &cache));
+      double& best = (*out)[i].seconds;
+      best = std::min(best, std::chrono::duration<double>(Clock::now() - begin).count());
+    }
+    p.Assigned();
+  }
+  return {};
 }
 
 Status AllocateVariable(Backend* backend, uint64_t seed, const Init& init, Variable* v) {

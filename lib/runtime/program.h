@@ -20,7 +20,14 @@ struct MemoryInfo {
   size_t constants = 0;  // derived once: folded and reordered weights, constant tables
   size_t io = 0;         // inputs and outputs
   size_t variables = 0;  // parameters, buffers and states that the program reads or assigns
+  size_t live = 0;       // of the arena, what the busiest launch needs: a measure of how well it is packed
   size_t total() const { return arena + constants + io + variables; }
+};
+
+// How long a launch took, at best.
+struct LaunchTime {
+  Op op;
+  double seconds;
 };
 
 class Program {
@@ -46,8 +53,13 @@ class Program {
   void* InputData(const std::string& name);
 
   MemoryInfo memory() const;
-  size_t launches() const;                   // per run
-  std::vector<std::string> Listing() const;  // one line per launch, for debugging and benches
+
+  // For debugging and benches: the launches of a run. On host backends, Profile runs the program `runs` times (so it
+  // assigns variables as often) with a clock around every launch, and gives the least time of each in Listing's order.
+  size_t launches() const;
+  std::vector<std::string> Listing() const;
+  Status Profile(int runs, std::vector<LaunchTime>* out);
+  const Graph& graph() const;  // as the backend runs it
 
  private:
   Program();

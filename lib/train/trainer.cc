@@ -222,11 +222,20 @@ size_t Trainer::VariableBytes() const {
   return n;
 }
 
+std::vector<Program*> Trainer::programs() const {
+  std::vector<Program*> found;
+  if (last_)
+    for (const StepProgram& p : *last_) found.push_back(p.program.get());
+  return found;
+}
+
 Status Trainer::Memory(int64_t batch, MemoryInfo* out) {
   if (batch < 1) return InvalidArgument("a batch has at least one image, not " + std::to_string(batch));
   DISTIL_RETURN_IF_ERROR(EnterPhase(At(step_).phase));
   MemoryInfo total;
-  auto add = [&](const MemoryInfo& m) { total.arena += m.arena, total.constants += m.constants, total.io += m.io; };
+  auto add = [&](const MemoryInfo& m) {
+    total.arena += m.arena, total.live += m.live, total.constants += m.constants, total.io += m.io;
+  };
   if (auto found = programs_.find(batch); found != programs_.end()) {
     for (const StepProgram& p : found->second) add(p.program->memory());
   } else {

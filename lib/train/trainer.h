@@ -55,6 +55,8 @@ class Trainer {
   Status Gradient(const std::string& role, const std::string& parameter, std::span<float> values) const;
   // Modules that live only in training, as far as steps have been built.
   const VariableSet& aux() const { return state_->aux; }
+  // What the last step ran, for tests and benches.
+  std::vector<Program*> programs() const;
   // Of the programs of the phase that the next step belongs to.
   Status Memory(int64_t batch, MemoryInfo* out);
 

@@ -109,6 +109,30 @@ TEST(Fuse, MomentumAndWeightAreOnePass) {
   EXPECT_EQ(Traffic(fused, s), std::make_pair(3, 2));
 }
 
+// ... also when new values are admitted only after all gradients are known to be finite.
+TEST(Fuse, GuardedUpdatesAreOnePass) {
+  Graph g;
+  const Shape s{64, 64, 3, 3};
+  Expr ok = Constant(&g, 1.0);
+  std::vector<Expr> gradients;
+  for (int i = 0; i < 3; ++i) {
+    gradients.push_back(Input(&g, "g" + std::to_string(i), s));
+    ok = ok * Less(SumAll(Square(gradients.back())), 1e30);
+  }
+  for (int i = 0; i < 3; ++i) {
+    auto variable = [&](const std::string& name) {
+      return MakeVariable(ReferenceF64(), name + std::to_string(i), s,
+                          std::vector<double>(static_cast<size_t>(s.elements()), 1.0));
+    };
+    const VariableRef w = variable("w"), m = variable("m");
+    Expr next = Read(&g, m) * 0.9 + gradients[static_cast<size_t>(i)] + Read(&g, w) * 5e-4;
+    g.Assign(m, Select(ok, next, Read(&g, m)).id());
+    g.Assign(w, Select(ok, Read(&g, w) - next * 0.1, Read(&g, w)).id());
+  }
+  const Graph fused = Fuse(Lowered(g));
+  EXPECT_EQ(Traffic(fused, s), std::make_pair(3 + 3 * 3, 3 * 2));  // sums of squares; then each update
+}
+
 // A value with several users: read again what it comes from, unless that costs more than keeping it.
 TEST(Fuse, SharedValues) {
   Graph g;
