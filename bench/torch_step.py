@@ -7,8 +7,9 @@ A step is what a RepDistiller-style loop does, on data that is already in memory
 no_grad), student forward and backward of 0.1 CE + 0.9 T^2 KL (T = 4), SGD with momentum and weight decay. --teacher none
 times plain cross-entropy training; bf16 is autocast with float32 weights. Networks: tests/golden/nets.py
 without taps, ReLU in place.
-Prints one line of JSON: options, parameter counts, median_s, min_s, mean_s (seconds a step), peak_rss_mb (VmHWM of the whole
-process), rss_after_build_mb (before the first step), first and last loss, torch version, load average before and after.
+Prints one line of JSON: options, parameter counts, median_s, min_s, mean_s (seconds a step), wall_s and cpu_s (of every
+timed step: by the clock, and of all threads of this process), peak_rss_mb (VmHWM of the whole process), rss_after_build_mb
+(before the first step), first and last loss, torch version, load average before and after.
 """
 
 import argparse
@@ -82,18 +83,19 @@ def main():
         return loss.item()
 
     built, load_before = memory("VmRSS"), os.getloadavg()[0]
-    times, losses = [], []
+    times, cpu, losses = [], [], []
     for k in range(args.warmup + args.steps):
-        begin = time.perf_counter()
+        begin, cpu_begin = time.perf_counter(), time.process_time()
         losses.append(step(*batches[k % len(batches)]))
         if k >= args.warmup:
             times.append(time.perf_counter() - begin)
+            cpu.append(time.process_time() - cpu_begin)
     result = {k: v for k, v in vars(args).items()}
     result.update(
         torch=torch.__version__, mkldnn=torch.backends.mkldnn.is_available(),
         student_params=nets.count_params(student), teacher_params=nets.count_params(teacher) if teacher else 0,
         median_s=round(statistics.median(times), 5), min_s=round(min(times), 5), mean_s=round(statistics.mean(times), 5),
-        rss_after_build_mb=built, peak_rss_mb=memory("VmHWM"), first_loss=round(losses[0], 4),
+        wall_s=[round(t, 6) for t in times], cpu_s=[round(t, 6) for t in cpu], rss_after_build_mb=built, peak_rss_mb=memory("VmHWM"), first_loss=round(losses[0], 4),
         last_loss=round(losses[-1], 4), load_before=round(load_before, 2), load_after=round(os.getloadavg()[0], 2))
     print(json.dumps(result, sort_keys=True))
 

@@ -1,9 +1,9 @@
 #include "lib/runtime/program.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <numbers>
 
 #include "lib/base/random.h"
@@ -248,22 +248,18 @@ std::vector<std::string> Program::Listing() const {
   return lines;
 }
 
-Status Program::Profile(int runs, std::vector<LaunchTime>* out) {
-  using Clock = std::chrono::steady_clock;
+Status Program::Profile(int runs, double (*clock)(), std::vector<LaunchTime>* out) {
   Impl& p = *impl_;
   out->clear();
-  for (size_t i = 0; i < p.every.size(); ++i) {
-    const bool copy = i >= p.plan.every.size();
-    out->push_back({copy ? Op::kReorder : p.graph.node(p.plan.every[i].node).op, INFINITY});
-  }
+  for (size_t i = 0; i < p.every.size(); ++i)
+    out->push_back({i < p.plan.every.size() ? p.plan.every[i].node : ~0u, std::numeric_limits<double>::infinity()});
   for (int run = 0; run < runs; ++run) {
     DISTIL_RETURN_IF_ERROR(p.Refresh());
     for (size_t i = 0; i < p.every.size(); ++i) {
       std::shared_ptr<void> cache;
-      const Clock::time_point begin = Clock::now();
+      const double begin = clock();
       DISTIL_RETURN_IF_ERROR(p.backend->Execute(std::span(&p.every[i], 1), &cache));
-      double& best = (*out)[i].seconds;
-      best = std::min(best, std::chrono::duration<double>(Clock::now() - begin).count());
+      (*out)[i].seconds = std::min((*out)[i].seconds, clock() - begin);
     }
     p.Assigned();
   }

@@ -26,7 +26,7 @@ struct MemoryInfo {
 
 // How long a launch took, at best.
 struct LaunchTime {
-  Op op;
+  NodeId node;  // of the program's graph; ~0u for the copy of a variable's next value
   double seconds;
 };
 
@@ -55,10 +55,11 @@ class Program {
   MemoryInfo memory() const;
 
   // For debugging and benches: the launches of a run. On host backends, Profile runs the program `runs` times (so it
-  // assigns variables as often) with a clock around every launch, and gives the least time of each in Listing's order.
+  // assigns variables as often), reads `clock` (seconds) around every launch, and gives the least time of each in
+  // Listing's order.
   size_t launches() const;
   std::vector<std::string> Listing() const;
-  Status Profile(int runs, std::vector<LaunchTime>* out);
+  Status Profile(int runs, double (*clock)(), std::vector<LaunchTime>* out);
   const Graph& graph() const;  // as the backend runs it
 
  private:

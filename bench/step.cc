@@ -1,0 +1,365 @@
+// Times whole distillation steps, beside PyTorch's and beside the floor: the step's convolutions and matmuls alone.
+//
+//   ./bazelw run //bench:step -- --pair wrn_40_2:wrn_16_2 --batch 64 --compare-torch
+//
+// Every measurement is a process of its own; those that are compared take turns, in several rounds, so that whatever
+// else the machine does meets all of them. docs/benchmarks.md says how to read the table.
+#include <sys/wait.h>
+#include <unistd.h>
+#include <CLI/CLI.hpp>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <thread>
+
+#include "bench/machine.h"
+#include "bench/step_child.h"
+
+namespace distil::bench {
+namespace {
+
+using nlohmann::json;
+namespace fs = std::filesystem;
+
+const std::vector<std::string> kPairs = {"wrn_40_2:wrn_16_2",    "wrn_40_2:wrn_40_1", "vgg13:vgg8",
+                                         "resnet32x4:resnet8x4", "resnet32x4:vgg8",   "resnet20:resnet8"};
+
+struct Options {
+  std::vector<std::string> pairs = {kPairs[0]}, modes = {"f32", "winograd", "bf16"};
+  std::vector<int64_t> batches = {64};
+  int threads = static_cast<int>(std::thread::hardware_concurrency());
+  int steps = 21, warmup = 3, rounds = 3;
+  bool torch = false, no_floor = false, profile = false, list = false;
+  std::string clock = "wall", wait_policy, python = "/usr/bin/python3", output;
+  std::string child;  // what this process is to measure; set by the one above it
+};
+
+// Runs a program and gives what it printed, "" when it failed.
+std::string Capture(const std::vector<std::string>& command) {
+  int ends[2];
+  if (pipe(ends) != 0) return "";
+  const pid_t pid = fork();
+  if (pid == 0) {
+    dup2(ends[1], STDOUT_FILENO);
+    close(ends[0]);
+    close(ends[1]);
+    std::vector<char*> argv;
+    for (const std::string& word : command) argv.push_back(const_cast<char*>(word.c_str()));
+    argv.push_back(nullptr);
+    execv(argv[0], argv.data());
+    _exit(127);
+  }
+  close(ends[1]);
+  std::string text;
+  char buffer[4096];
+  for (ssize_t n; pid > 0 && (n = read(ends[0], buffer, sizeof(buffer))) > 0;)
+    text.append(buffer, static_cast<size_t>(n));
+  close(ends[0]);
+  int status = 0;
+  if (pid < 0 || waitpid(pid, &status, 0) != pid || !WIFEXITED(status) || WEXITSTATUS(status) != 0) return "";
+  return text;
+}
+
+// The last line of a measurement's output as JSON; a field "error" says what went wrong.
+json Measure(const std::vector<std::string>& command) {
+  std::string text = Capture(command);
+  while (!text.empty() && text.back() == '\n') text.pop_back();
+  const size_t line = text.rfind('\n');
+  json result = json::parse(line == std::string::npos ? text : text.substr(line + 1), nullptr, false);
+  if (result.is_object()) return result;
+  return {{"error", "no result from " + command[0] + (command.size() > 1 ? " " + command[1] : "")}};
+}
+
+// The script beside this program, under `bazel run` and from a checkout.
+std::string TorchScript(const std::string& self) {
+  std::vector<fs::path> candidates = {self + ".runfiles/distil/bench/torch_step.py", "bench/torch_step.py"};
+  if (const char* root = std::getenv("BUILD_WORKSPACE_DIRECTORY"))
+    candidates.push_back(fs::path(root) / "bench/torch_step.py");
+  for (const fs::path& p : candidates)
+    if (std::error_code e; fs::exists(p, e)) return fs::absolute(p).string();
+  return candidates[1].string();
+}
+
+double Quantile(std::vector<double> v, double q) {
+  if (v.empty()) return 0;
+  std::sort(v.begin(), v.end());
+  return v[static_cast<size_t>(q * static_cast<double>(v.size() - 1) + 0.5)];
+}
+
+// Something that is timed, over all rounds.
+struct Contender {
+  std::string name;  // "f32", "torch f32 channels_last"
+  std::vector<std::string> command;
+  std::vector<double> seconds;  // of steps
+  json last;                    // of its measurements
+  double peak_mb = 0;
+
+  bool ok() const { return !seconds.empty() && !last.contains("error"); }
+  double median() const { return Quantile(seconds, 0.5); }
+  double spread() const { return (Quantile(seconds, 0.75) - Quantile(seconds, 0.25)) / median(); }
+
+  void Run(const std::string& clock) {
+    if (last.contains("error")) return;
+    last = Measure(command);
+    if (last.contains("error")) return;
+    for (double s : last[clock + "_s"]) seconds.push_back(s);
+    peak_mb = std::max(peak_mb, last["peak_rss_mb"].get<double>());
+  }
+  json Record() const {
+    if (!ok()) return {{"error", last.value("error", "not measured")}};
+    json r = {{"median_s", median()},    {"min_s", Quantile(seconds, 0)}, {"spread", spread()},
+              {"steps", seconds.size()}, {"peak_rss_mb", peak_mb},        {"last", last}};
+    r["last"].erase("wall_s");
+    r["last"].erase("cpu_s");
+    return r;
+  }
+};
+
+class Bench {
+ public:
+  Bench(Options o, std::string self) : o_(std::move(o)), self_(std::move(self)) {}
+
+  int Run() {
+    json all = {{"machine", DescribeMachine()},
+                {"threads", o_.threads},
+                {"clock", o_.clock},
+                {"rounds", o_.rounds},
+                {"results", json::array()}};
+    for (const char* name :
+         {"OMP_WAIT_POLICY", "OMP_PROC_BIND", "GOMP_CPU_AFFINITY", "GOMP_SPINCOUNT", "DNNL_MAX_CPU_ISA"})
+      if (const char* value = std::getenv(name)) all["environment"][name] = value;
+    std::printf("%s, %d threads, load %.1f, times by the %s clock\n",
+                all["machine"]["processor"].get<std::string>().c_str(), o_.threads,
+                all["machine"]["load"].get<double>(), o_.clock.c_str());
+    for (const std::string& pair : o_.pairs)
+      for (int64_t batch : o_.batches) all["results"].push_back(RunPair(pair, batch));
+    if (!o_.output.empty()) {
+      fs::path path = o_.output;
+      if (const char* user = std::getenv("BUILD_WORKING_DIRECTORY"); user && path.is_relative()) path = user / path;
+      std::ofstream out(path);
+      out << all.dump(2) << "\n";
+      if (!out.flush()) {
+        std::fprintf(stderr, "cannot write %s\n", path.c_str());
+        return 1;
+      }
+    }
+    return failed_ ? 1 : 0;
+  }
+
+ private:
+  std::vector<std::string> Child(const std::string& what, const std::string& pair, int64_t batch,
+                                 const std::string& mode, int steps) const {
+    return {self_,
+            "--child",
+            what,
+            "--pair",
+            pair,
+            "--batch",
+            std::to_string(batch),
+            "--mode",
+            mode,
+            "--threads",
+            std::to_string(o_.threads),
+            "--steps",
+            std::to_string(steps),
+            "--warmup",
+            std::to_string(o_.warmup),
+            "--clock",
+            o_.clock};
+  }
+
+  static void Progress(const std::string& pair, int64_t batch, const std::string& what) {
+    if (!isatty(STDERR_FILENO)) return;
+    const std::string text = pair + ", batch " + std::to_string(batch) + ", " + what;
+    std::fprintf(stderr, "\r%-78s", text.c_str());
+  }
+
+  json RunPair(const std::string& pair, int64_t batch) {
+    const size_t colon = pair.find(':');
+    const std::string teacher = pair.substr(0, colon), student = pair.substr(colon + 1);
+    const int steps = std::max(1, o_.steps / o_.rounds);
+    std::vector<Contender> own, torch;
+    for (const std::string& mode : o_.modes) own.push_back({mode, Child("steps", pair, batch, mode, steps), {}, {}, 0});
+    const bool bf16 = std::find(o_.modes.begin(), o_.modes.end(), "bf16") != o_.modes.end();
+    for (const char* type : {"f32", "bf16"}) {
+      if (!o_.torch || (std::string(type) == "bf16" ? !bf16 : o_.modes.size() == bf16)) continue;
+      for (bool last : {true, false}) {
+        Contender c{std::string("torch ") + type + (last ? " channels_last" : ""),
+                    {o_.python, TorchScript(self_), "--teacher", teacher, "--student", student, "--batch",
+                     std::to_string(batch), "--threads", std::to_string(o_.threads), "--dtype", type, "--steps",
+                     std::to_string(steps), "--warmup", std::to_string(o_.warmup)},
+                    {},
+                    {},
+                    0};
+        if (last) c.command.push_back("--channels-last");
+        torch.push_back(std::move(c));
+      }
+    }
+    for (int round = 0; round < o_.rounds; ++round) {
+      for (auto* group : {&own, &torch})
+        for (Contender& c : *group) {
+          Progress(pair, batch,
+                   "round " + std::to_string(round + 1) + " of " + std::to_string(o_.rounds) + ": " + c.name);
+          c.Run(o_.clock);
+        }
+    }
+    std::map<std::string, json> launches;
+    if (!o_.no_floor || o_.profile)
+      for (const std::string& mode : o_.modes) {
+        Progress(pair, batch, "launches of " + mode);
+        launches[mode] = Measure(Child("launches", pair, batch, mode, o_.steps));
+      }
+    if (isatty(STDERR_FILENO)) std::fprintf(stderr, "\r%*s\r", 78, "");
+    return Report(teacher, student, batch, own, torch, launches);
+  }
+
+  json Report(const std::string& teacher, const std::string& student, int64_t batch, const std::vector<Contender>& own,
+              const std::vector<Contender>& torch, std::map<std::string, json>& launches) {
+    std::printf("\n%s -> %s, batch %lld\n", teacher.c_str(), student.c_str(), static_cast<long long>(batch));
+    std::printf("%-26s %10s %10s %7s %10s %7s %8s %9s %9s %6s\n", "", "median ms", "min ms", "spread", "floor ms",
+                "/floor", "to torch", "planned", "peak MB", "/torch");
+    json record = {{"teacher", teacher}, {"student", student}, {"batch", batch}};
+    for (const Contender& c : own) {
+      record["distil"][c.name] = c.Record();
+      if (!c.ok()) {
+        std::printf("%-26s %s\n", c.name.c_str(), c.last.value("error", "not measured").c_str());
+        failed_ = true;
+        continue;
+      }
+      std::printf("%-26s %10.2f %10.2f %6.1f%%", c.name.c_str(), c.median() * 1e3, Quantile(c.seconds, 0) * 1e3,
+                  c.spread() * 100);
+      const json& l = launches[c.name];
+      if (l.contains("floor_s")) {
+        const double floor = l["floor_s"];
+        std::printf(" %10.2f %7.2f", floor * 1e3, c.median() / floor);
+        record["distil"][c.name]["over_floor"] = c.median() / floor;
+      } else {
+        std::printf(" %10s %7s", "-", "-");
+      }
+      if (!l.is_null()) record["distil"][c.name]["launches"] = l;
+      // The best of PyTorch's ways in the same precision.
+      const std::string type = c.name == "bf16" ? "bf16" : "f32";
+      const Contender* best = nullptr;
+      for (const Contender& t : torch)
+        if (t.ok() && t.name.rfind("torch " + type, 0) == 0 && (!best || t.median() < best->median())) best = &t;
+      const double planned = c.last["planned_mb"];
+      if (best) {
+        std::printf(" %7.2fx %9.1f %9.1f %6.2f\n", best->median() / c.median(), planned, c.peak_mb,
+                    c.peak_mb / best->peak_mb);
+        record["distil"][c.name]["to_torch"] = best->median() / c.median();
+        record["distil"][c.name]["memory_to_torch"] = c.peak_mb / best->peak_mb;
+      } else {
+        std::printf(" %8s %9.1f %9.1f %6s\n", "-", planned, c.peak_mb, "-");
+      }
+    }
+    for (const Contender& t : torch) {
+      record["torch"][t.name.substr(6)] = t.Record();
+      if (t.ok())
+        std::printf("%-26s %10.2f %10.2f %6.1f%% %10s %7s %8s %9s %9.1f\n", t.name.c_str(), t.median() * 1e3,
+                    Quantile(t.seconds, 0) * 1e3, t.spread() * 100, "", "", "", "", t.peak_mb);
+      else
+        std::printf("%-26s %s\n", t.name.c_str(), t.last.value("error", "not measured").c_str());
+    }
+    if (o_.profile) PrintProfile(own, launches);
+    std::fflush(stdout);
+    return record;
+  }
+
+  // Where a step's time goes: the best time of each launch, within the step.
+  static void PrintProfile(const std::vector<Contender>& own, std::map<std::string, json>& launches) {
+    std::map<std::string, bool> kinds;
+    for (auto& [mode, l] : launches)
+      if (l.contains("by_kind"))
+        for (auto& [kind, value] : l["by_kind"].items()) kinds[kind] = true;
+    std::printf("%-26s", "launches, best ms");
+    for (const Contender& c : own) std::printf(" %18s", c.name.c_str());
+    std::printf("\n");
+    for (auto& [kind, unused] : kinds) {
+      std::printf("  %-24s", kind.c_str());
+      for (const Contender& c : own) {
+        const json& l = launches[c.name];
+        if (l.contains("by_kind") && l["by_kind"].contains(kind)) {
+          const json& value = l["by_kind"][kind];
+          std::printf(" %10.2f in %4d", value["seconds"].get<double>() * 1e3, value["launches"].get<int>());
+        } else {
+          std::printf(" %18s", "-");
+        }
+      }
+      std::printf("\n");
+    }
+  }
+
+  Options o_;
+  std::string self_;
+  bool failed_ = false;
+};
+
+int Main(int argc, char** argv) {
+  Options o;
+  CLI::App app{
+      "Times distillation steps: distil in each of its modes, PyTorch, and the floor.\n"
+      "Example: step --pair wrn_40_2:wrn_16_2 --batch 64,128 --compare-torch --output step.json"};
+  app.add_option("--pair", o.pairs, "teacher:student, several with commas; a teacher `none`: plain training; `all`")
+      ->delimiter(',')
+      ->capture_default_str();
+  app.add_option("--batch", o.batches, "images a step, several with commas")->delimiter(',')->capture_default_str();
+  app.add_option("--mode", o.modes, "f32, winograd, bf16")
+      ->delimiter(',')
+      ->check(CLI::IsMember({"f32", "winograd", "bf16"}))
+      ->capture_default_str();
+  app.add_option("--threads", o.threads, "of distil and of PyTorch")->check(CLI::Range(1, 1024))->capture_default_str();
+  app.add_option("--steps", o.steps, "timed steps, over all rounds")
+      ->check(CLI::Range(1, 100000))
+      ->capture_default_str();
+  app.add_option("--warmup", o.warmup, "steps before them, in each round")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  app.add_option("--rounds", o.rounds, "turns that each contender gets")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  app.add_flag("--compare-torch", o.torch, "time bench/torch_step.py too, channels last and not");
+  app.add_flag("--no-floor", o.no_floor, "do not time convolutions and matmuls alone");
+  app.add_flag("--profile", o.profile, "show where the time goes, by kind of launch");
+  app.add_flag("--list", o.list, "only list the launches of a step with their best times");
+  app.add_option("--clock", o.clock, "wall, or cpu: time that threads really ran, for one thread on a busy machine")
+      ->check(CLI::IsMember({"wall", "cpu"}))
+      ->capture_default_str();
+  app.add_option("--wait-policy", o.wait_policy, "OMP_WAIT_POLICY for every contender: active or passive")
+      ->check(CLI::IsMember({"active", "passive"}));
+  app.add_option("--python", o.python, "interpreter with PyTorch")->capture_default_str();
+  app.add_option("--output", o.output, "JSON file to write");
+  app.add_option("--child", o.child)->group("");
+  CLI11_PARSE(app, argc, argv);
+  if (o.pairs == std::vector<std::string>{"all"}) o.pairs = kPairs;
+  for (const std::string& pair : o.pairs) {
+    if (pair.find(':') != std::string::npos) continue;
+    std::fprintf(stderr, "--pair %s: should be teacher:student\n", pair.c_str());
+    return 2;
+  }
+  const size_t colon = o.pairs[0].find(':');
+  const StepSpec spec = {o.pairs[0].substr(0, colon),
+                         o.pairs[0].substr(colon + 1),
+                         o.modes[0],
+                         o.batches[0],
+                         o.threads,
+                         o.steps,
+                         o.warmup};
+  if (o.list) return std::fputs(ListLaunches(spec, o.clock == "cpu").c_str(), stdout) < 0;
+  if (o.child == "steps") return std::puts(TimeSteps(spec).dump().c_str()) < 0;
+  if (o.child == "launches") return std::puts(TimeLaunches(spec, o.clock == "cpu").dump().c_str()) < 0;
+
+  // The OpenMP runtime reads these when a process starts, so they hold for the measurements, PyTorch's like ours.
+  setenv("OMP_NUM_THREADS", std::to_string(o.threads).c_str(), 1);
+  if (!o.wait_policy.empty()) setenv("OMP_WAIT_POLICY", o.wait_policy.c_str(), 1);
+  std::error_code e;
+  return Bench(o, fs::read_symlink("/proc/self/exe", e).string()).Run();
+}
+
+}  // namespace
+}  // namespace distil::bench
+
+int main(int argc, char** argv) { return distil::bench::Main(argc, argv); }

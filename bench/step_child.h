@@ -1,0 +1,28 @@
+// The measurements of bench/step, each made in a process of its own, so that peak memory belongs to it alone.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+namespace distil::bench {
+
+struct StepSpec {
+  std::string teacher = "wrn_40_2", student = "wrn_16_2";
+  std::string mode = "f32";  // f32, winograd, bf16
+  int64_t batch = 64;
+  int threads = 2;
+  int steps = 20, warmup = 3;
+};
+
+// Training steps through distil.h, timed one by one: wall_s, cpu_s, planned and resident memory.
+// On failure the result has the field "error".
+nlohmann::json TimeSteps(const StepSpec& spec);
+
+// The step's launches: floor_s, the sum of the best times of its convolutions and matmuls, each run alone `steps`
+// times; by_kind, in the step itself; and the counts of launches and reorders.
+nlohmann::json TimeLaunches(const StepSpec& spec, bool cpu_clock);
+
+// One line for each launch with its best time.
+std::string ListLaunches(const StepSpec& spec, bool cpu_clock);
+
+}  // namespace distil::bench

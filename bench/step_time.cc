@@ -1,0 +1,104 @@
+// Steps through the public interface.
+#include <distil/distil.h>
+
+#include <vector>
+
+#include "bench/machine.h"
+#include "bench/step_child.h"
+
+namespace distil::bench {
+namespace {
+
+constexpr int kBatches = 4;
+
+struct Batches {
+  std::vector<float> images;
+  std::vector<int32_t> labels;
+  int64_t count;
+
+  explicit Batches(int64_t n) : count(n) {
+    uint32_t state = 1;
+    auto next = [&] { return state = state * 1664525u + 1013904223u; };
+    for (int64_t i = 0; i < kBatches * n * 3 * 32 * 32; ++i) {  // about normal: a sum of four uniform numbers
+      float sum = 0;
+      for (int k = 0; k < 4; ++k) sum += static_cast<float>(next() >> 8) / 16777216.0f - 0.5f;
+      images.push_back(sum * 1.7f);
+    }
+    for (int64_t i = 0; i < kBatches * n; ++i) labels.push_back(static_cast<int32_t>((next() >> 8) % 100));
+  }
+  distil_batch Get(int k) const {
+    distil_batch b = DISTIL_BATCH_INIT;
+    b.count = count;
+    b.images = images.data() + k % kBatches * count * 3 * 32 * 32;
+    b.labels = labels.data() + k % kBatches * count;
+    return b;
+  }
+};
+
+// Frees what was made, in the order that distil.h asks for.
+struct Handles {
+  distil_device* device = nullptr;
+  distil_network *teacher = nullptr, *student = nullptr;
+  distil_trainer* trainer = nullptr;
+  ~Handles() {
+    distil_trainer_free(trainer);
+    distil_network_free(teacher);
+    distil_network_free(student);
+    distil_device_close(device);
+  }
+};
+
+}  // namespace
+
+nlohmann::json TimeSteps(const StepSpec& spec) {
+  nlohmann::json result;
+  Handles h;
+  const double started = WallSeconds();
+  auto failed = [&](distil_status s) {
+    if (s != DISTIL_OK) result["error"] = distil_last_error();
+    return s != DISTIL_OK;
+  };
+  distil_device_options options = DISTIL_DEVICE_OPTIONS_INIT;
+  options.threads = spec.threads;
+  if (failed(distil_device_open("cpu", &options, &h.device)) ||
+      failed(distil_network_create(h.device, spec.student.c_str(), "classes=100", 1, &h.student)))
+    return result;
+  const bool alone = spec.teacher == "none";
+  if (!alone && failed(distil_network_create(h.device, spec.teacher.c_str(), "classes=100", 2, &h.teacher)))
+    return result;
+  std::string text = "schedule=constant lr=0.05 momentum=0.9 weight_decay=5e-4";
+  if (!alone) text += " T=4 ce=0.1 weight=0.9";
+  if (spec.mode != "f32") text += " " + spec.mode + "=1";
+  const distil_role roles[] = {{"student", h.student}, {"teacher", h.teacher}};
+  if (failed(distil_trainer_create(h.device, alone ? "ce" : "kd", text.c_str(), roles, alone ? 1 : 2, &h.trainer)))
+    return result;
+  const double built = MemoryMb("VmRSS");
+
+  const Batches batches(spec.batch);
+  distil_step_result step = DISTIL_STEP_RESULT_INIT;
+  std::vector<double> wall, cpu;
+  for (int k = 0; k < spec.warmup + spec.steps; ++k) {
+    const distil_batch b = batches.Get(k);
+    const double wall_begin = WallSeconds(), cpu_begin = CpuSeconds();
+    if (failed(distil_trainer_step(h.trainer, &b, &step))) return result;
+    const double wall_end = WallSeconds();
+    if (k == 0) result["first_loss"] = step.loss, result["start_s"] = wall_end - started;
+    if (k < spec.warmup) continue;
+    wall.push_back(wall_end - wall_begin);
+    cpu.push_back(CpuSeconds() - cpu_begin);
+  }
+  distil_memory memory = DISTIL_MEMORY_INIT;
+  if (failed(distil_trainer_memory(h.trainer, spec.batch, &memory))) return result;
+  constexpr double kMb = 1 << 20;
+  result["wall_s"] = wall;
+  result["cpu_s"] = cpu;
+  result["last_loss"] = step.loss;
+  result["planned_mb"] = static_cast<double>(memory.total) / kMb;
+  result["arena_mb"] = static_cast<double>(memory.arena) / kMb;
+  result["rss_after_build_mb"] = built;
+  result["peak_rss_mb"] = MemoryMb("VmHWM");
+  result["device"] = distil_device_description(h.device);
+  return result;
+}
+
+}  // namespace distil::bench
