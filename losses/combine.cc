@@ -110,6 +110,28 @@ class Parser {
   Texts names_;  // every name that an option may be given under -> its full name
 };
 
+// The first mistake that a method finds in the networks becomes the graph's.
+bool Fit(Graph* g, const Features& t, const Features& s, const std::vector<Term>& terms) {
+  for (const Term& term : terms) {
+    const Method& m = *term.method;
+    if (std::string why = m.check ? m.check(t, s, term.options) : ""; !why.empty())
+      g->Fail("method " + std::string(m.name) + ": " + why);
+  }
+  return g->ok();
+}
+
+// A phase ahead of the main one need not be run to learn that the main one cannot be: its first step looks at the
+// networks as the main one will. Nothing of that is computed.
+void CheckFirst(Phase* phase, const std::vector<Term>& terms) {
+  if (phase->steps.empty()) return;
+  phase->steps[0] = [terms, step = phase->steps[0]](StepBuilder& b) {
+    Features t, s = b.Forward("student", StepBuilder::kEval, b.images());
+    if (std::any_of(terms.begin(), terms.end(), [](const Term& term) { return term.method->teacher; }))
+      t = b.Forward("teacher", StepBuilder::kFrozen, b.images());
+    if (b.graph()->ok() && Fit(b.graph(), t, s, terms)) step(b);
+  };
+}
+
 // One step of the main phase: the student and what it minimises.
 void Step(StepBuilder& b, const std::vector<Term>& terms, bool teacher) {
   Graph* g = b.graph();
@@ -120,12 +142,11 @@ void Step(StepBuilder& b, const std::vector<Term>& terms, bool teacher) {
   if (s.logits.dim(1) != b.classes())
     return g->Fail("the student has " + std::to_string(s.logits.dim(1)) + " classes and the data " +
                    std::to_string(b.classes()));
+  if (!Fit(g, t, s, terms)) return;
   std::vector<VariableRef> parameters = b.Parameters("student");
   Expr total;
   for (const Term& term : terms) {
     const Method& m = *term.method;
-    if (std::string why = m.check ? m.check(t, s, term.options) : ""; !why.empty())
-      return g->Fail("method " + std::string(m.name) + ": " + why);
     Pair p{t, s, b.labels(), b.batch(), b.classes(), b.Aux(m.name), &b, &term.options};
     Expr value = m.loss(p);
     b.Term(m.name, value);
@@ -164,7 +185,10 @@ Status MakeRecipe(const std::string& expression, const std::map<std::string, std
   } else {
     for (const Term& t : terms) {
       if (!t.method->before) continue;
-      for (Phase& phase : t.method->before(t.options)) r.phases.push_back(std::move(phase));
+      for (Phase& phase : t.method->before(t.options)) {
+        CheckFirst(&phase, terms);
+        r.phases.push_back(std::move(phase));
+      }
     }
     Phase main;
     main.name = "train";

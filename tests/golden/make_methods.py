@@ -8,12 +8,13 @@ Writes methods.json:
           "set": {...},                             options of the library, as text
           "inputs": {NAME: {"dims", "fill", "offset", "scale"}},   x = float32(offset + scale * v), fill.py
           "labels": [...], "classes": K,            where the method reads labels
+          "ids": [...], "samples": n, "epoch": e,   crd; dkd
           "order": [...],                           the inputs that are stage taps, student and teacher paired in order
           "loss": value,                            the raw term: KD contains T^2, nothing contains a weight
           "grads": {NAME: {"dims", "values"}},      d loss / d input, complete, row-major; student inputs and parameters
-          "after": {NAME: {"dims", "values"}}}      fitnet: running_mean and running_var after the step
+          "after": {NAME: {"dims", "values"}}}      running statistics, crd's memories after the step
 Input names: z_s, z_t logits [b,k]; f_s, f_t or f1_s, f1_t, f2_s ... feature maps [b,c,h,w]; x_s, x_t pooled vectors
-[b,c]; m_s, m_t the maps that pooling reads; z1_s, x1_s, m1_s ... those of the auxiliary classifier on stage 1; names with
+[b,c]; m_s, m_t the maps that pooling reads; g1_s, g1_t ... maps before the activation; z1_s, x1_s, m1_s ... those of the auxiliary classifier on stage 1; names with
 a dot are parameters: conv.weight, conv.bias, bn.weight, bn.bias, bn.running_mean, bn.running_var the regressor (a
 transposed conv's weight is [c_in,c_out,kh,kw]), others as the method's file names them.
 All arithmetic is float64 on the float32 inputs.
@@ -30,8 +31,21 @@ Formulas
   byot    sum over heads of 0.7 CE(z_l, y) + 0.3 softCE_3(z_s to z_l) + 0.03 D(x_l, x_s)
   dks     sum over heads of CE(z_l, y) + sum over ordered pairs of KL(z_j to z_i), z_j constant
   dskd    16 mean_b (k_L + sum_l W_l k_l) + 30 mean_b (m_L + sum_l V_l m_l), W and V the heads' shares of k and m
+  rkd     25 mean smoothL1 of distances + 50 mean smoothL1 of cosines, from differences of vectors
+  pkt     mean P_t log ((P_t + 1e-7) / (P_s + 1e-7))
+  cc      sum_i <|e_s - e_t|_i, |e_s - e_t|_{i+1}> / (b - 1); paper: mean (K_s - K_t)^2 of second-order kernels
+  nst     sum over stages of mean k_tt + mean k_ss - 2 mean k_st,  k = <channel, channel'>^2
+  ab      3/1000 / b sum over stages of 2^(i-K) sum of the squared margins
+  ft      mean |phi(F_s) - phi(F_t)|
+  fsp     sum over consecutive taps of mean (G_s - G_t)^2
+  crd     every sample of another class is a negative
+  normkd  mean tau_t^2 KL(z_t / tau_t to z_s / tau_s),  tau = 2 std
+  dkd     ramp T^2 (KL of (p_y, 1 - p_y) + 8 KL of the other classes' softmax)
 """
 
+import math
+
+import numpy as np
 import torch
 from torch.nn import functional as F
 
@@ -45,6 +59,12 @@ WEIGHTS = {
     "at": {"ce": 1.0, "at": 1000.0},
     "sp": {"ce": 1.0, "sp": 3000.0},
     "vid": {"ce": 1.0, "vid": 1.0},
+    "rkd": {"ce": 1.0, "rkd": 1.0},
+    "pkt": {"ce": 1.0, "pkt": 30000.0},
+    "cc": {"ce": 1.0, "cc": 0.02},
+    "nst": {"ce": 1.0, "nst": 50.0},
+    "ft": {"ce": 1.0, "ft": 200.0},
+    "crd": {"ce": 1.0, "crd": 0.8},
 }
 
 
@@ -66,7 +86,7 @@ class Case:
         loss.backward()
         full = lambda t: {"dims": list(t.shape), "values": t.detach().flatten()}
         self.record.update(extra, loss=loss.item(),
-                           grads={k: full(t.grad) for k, t in self.tensors.items() if t.requires_grad})
+                           grads={k: full(t.grad) for k, t in self.tensors.items() if t.grad is not None})
         return self.record
 
 
@@ -259,6 +279,184 @@ def dskd(name, batch, classes, student, teacher, heads=(1, 2), alpha=1.0, beta=3
     return record
 
 
+# ---- Relations, factors, boundaries, contrast ----
+
+def rkd(name, student, teacher):
+    c = Case(name, "rkd")
+    xs, xt = c.input("x_s", student, 0.5, 1.0), c.input("x_t", teacher, 0.5, 1.0)
+
+    def relations(x):
+        difference = x.unsqueeze(0) - x.unsqueeze(1)  # [i, j] = x_j - x_i
+        d = difference.pow(2).sum(2)
+        d = torch.where(d > 0, d.clamp_min(1e-12).sqrt(), torch.zeros_like(d))
+        e = F.normalize(difference, p=2, dim=2)
+        return d / d[d > 0].mean(), torch.bmm(e, e.transpose(1, 2))
+
+    (ds, a_s), (dt, a_t) = relations(xs), relations(xt)
+    return c.finish(25 * F.smooth_l1_loss(ds, dt) + 50 * F.smooth_l1_loss(a_s, a_t))
+
+
+def pkt(name, student, teacher):
+    c = Case(name, "pkt")
+    xs, xt = c.input("x_s", student, 0.5, 1.0), c.input("x_t", teacher, 0.5, 1.0)
+
+    def probabilities(x):
+        x = x / (x.norm(dim=1, keepdim=True) + 1e-7)
+        k = (x @ x.t() + 1) / 2
+        return k / k.sum(1, keepdim=True)
+
+    ps, pt = probabilities(xs), probabilities(xt)
+    return c.finish((pt * torch.log((pt + 1e-7) / (ps + 1e-7))).mean())
+
+
+def embed(c, side, x, width):
+    w = c.input(f"embed_{side}.weight", (width, x.shape[1]))
+    return F.linear(x, w, c.input(f"embed_{side}.bias", (width,), scale=0.25))
+
+
+def cc(name, student, teacher, width, form):
+    c = Case(name, "cc")
+    es, et = (embed(c, side, c.input(f"x_{side}", dims), width) for side, dims in (("s", student), ("t", teacher)))
+    if form == "code":
+        delta = (es - et).abs()
+        loss = (delta[:-1] * delta[1:]).sum() / (len(delta) - 1)
+    else:
+        def kernel(e, gamma=0.4):
+            dot = F.normalize(e, dim=1) @ F.normalize(e, dim=1).t()
+            return math.exp(-2 * gamma) * sum((2 * gamma) ** q / math.factorial(q) * dot**q for q in (0, 1, 2))
+
+        loss = (kernel(es) - kernel(et)).pow(2).sum() / student[0] ** 2
+    return c.finish(loss, set={"form": form, "width": str(width)})
+
+
+def nst(name, pairs):
+    c = Case(name, "nst")
+    loss = 0.0
+    for i, (student, teacher) in enumerate(pairs, 1):
+        fs, ft = c.input(f"f{i}_s", student), c.input(f"f{i}_t", teacher, 0.25, 1.5)
+        size = min(student[2], teacher[2])
+        fs, ft = (F.normalize(F.adaptive_avg_pool2d(f, size).flatten(2), dim=2) for f in (fs, ft))
+        kernel = lambda a, b: torch.einsum("bch,bdh->bcd", a, b).pow(2).mean()
+        loss = loss + kernel(ft, ft) + kernel(fs, fs) - 2 * kernel(fs, ft)
+    return c.finish(loss)
+
+
+def ab(name, pairs, margin=1.0):
+    c = Case(name, "ab")
+    loss = 0.0
+    for i, (student, teacher) in enumerate(pairs, 1):
+        s, t = c.input(f"g{i}_s", student, 0.0, 2.0), c.input(f"g{i}_t", teacher)
+        if student != teacher:
+            w = c.input(f"stage{i}.conv.weight", (teacher[1], student[1], 1, 1))
+            b = c.input(f"stage{i}.conv.bias", (teacher[1],))
+            gamma, beta = c.input(f"stage{i}.bn.weight", (teacher[1],), 1.0, 0.25), c.input(f"stage{i}.bn.bias", (teacher[1],))
+            s = F.batch_norm(F.conv2d(s, w, b), None, None, gamma, beta, training=True, eps=1e-5)
+        low = (t <= 0) & (s > -margin)
+        high = (t > 0) & (s <= margin)
+        ell = (s + margin) ** 2 * low + (s - margin) ** 2 * high
+        loss = loss + 2.0 ** (i - len(pairs)) * 3 / 1000 * ell.sum() / student[0]
+    record = c.finish(loss, set={"weight": "1", "margin": str(margin)})
+    for k, g in record["grads"].items():
+        if k.endswith("conv.bias"):
+            assert g["values"].abs().max() < 1e-12
+            g["values"] = torch.zeros(len(g["values"]))
+    return record
+
+
+def ft(name, student, teacher, mode, p=1):
+    c = Case(name, "ft")
+    fs, ft = c.input("f_s", student), c.input("f_t", teacher, 0.25, 1.0)
+    ct, m = teacher[1], teacher[1] // 2
+    for i, (a, b) in enumerate(((ct, ct), (ct, m), (m, m)), 1):
+        w, bias = c.input(f"encoder{i}.weight", (b, a, 3, 3), scale=0.5), c.input(f"encoder{i}.bias", (b,))
+        ft = F.leaky_relu(F.conv2d(ft, w, bias, padding=1), 0.1)
+    ft, cs = ft.detach(), student[1]
+    for i, (a, b) in enumerate(((cs, cs), (cs, m), (m, m)), 1):
+        w, bias = c.input(f"conv{i}.weight", (b, a, 3, 3), scale=0.5), c.input(f"conv{i}.bias", (b,))
+        fs = F.conv2d(fs, w, bias, padding=1)
+        if mode == "crd":
+            gamma, beta = c.input(f"bn{i}.weight", (b,), 1.0, 0.25), c.input(f"bn{i}.bias", (b,))
+            fs = F.batch_norm(fs, None, None, gamma, beta, training=True, eps=1e-5)
+        fs = F.leaky_relu(fs, 0.1)
+    size = min(student[2], teacher[2])
+    fs, ft = F.adaptive_avg_pool2d(fs, size), F.adaptive_avg_pool2d(ft, size)
+    phi = (lambda f: F.normalize(f.pow(2).mean(1).flatten(1))) if mode == "crd" else (lambda f: F.normalize(f.flatten(1)))
+    record = c.finish((phi(fs) - phi(ft)).abs().pow(p).mean(), set={"mode": mode, "p": str(p)})
+    if mode == "crd":  # before a batch norm
+        record["grads"] = {k: g for k, g in record["grads"].items() if not (k.startswith("conv") and k.endswith("bias"))}
+    return record
+
+
+def fsp(name, student, teacher):
+    c = Case(name, "fsp")
+    taps = {side: [c.input(f"f{i}_{side}", dims) for i, dims in enumerate(maps)]
+            for side, maps in (("s", student), ("t", teacher))}
+
+    def flow(f, g):
+        size = min(f.shape[2], g.shape[2])
+        f, g = F.adaptive_avg_pool2d(f, size), F.adaptive_avg_pool2d(g, size)
+        return torch.einsum("bihw,bjhw->bij", f, g) / size**2
+
+    loss = sum((flow(*taps["s"][i:i + 2]) - flow(*taps["t"][i:i + 2])).pow(2).mean() for i in range(len(student) - 1))
+    return c.finish(loss, set={"weight": "1"})
+
+
+def crd(name, student, teacher, width, samples, ids, z=(0.0, 0.0)):
+    """All samples of other classes are negatives, which is what `negatives` = `samples` draws."""
+    c = Case(name, "crd")
+    of_id = fill.labels(f"{name}/labels", samples, 3)
+    known = np.where(np.arange(samples) % 3 == 0, of_id, -1)
+    y = torch.from_numpy(of_id[ids])
+    es, et = (F.normalize(embed(c, side, c.input(f"x_{side}", dims), width), dim=1)
+              for side, dims in (("s", student), ("t", teacher)))
+    memory = {side: c.input(f"crd.memory_{side}", (samples, width)).detach() for side in "st"}
+    written = {"crd.labels": ((samples, 1), known), "crd.z_s": ((), [z[0]]), "crd.z_t": ((), [z[1]])}
+    for key, (dims, values) in written.items():
+        c.record["inputs"][key] = {"dims": list(dims), "values": [float(v) for v in values]}
+    known[ids] = of_id[ids]
+    other = (torch.from_numpy(known)[None] != y[:, None]).double()
+    noise, after, loss = 1.0, {}, 0.0
+    for side, e, bank, z0 in (("s", es, memory["t"], z[0]), ("t", et, memory["s"], z[1])):
+        scores = torch.exp(e @ bank.t() / 0.07)
+        own = scores[torch.arange(len(ids)), ids]
+        z1 = z0 if z0 > 0 else ((samples * (own.sum() + (other * scores).sum()) / (len(ids) + other.sum()))).item()
+        w, w_own = scores / z1, own / z1
+        loss = loss - (torch.log(w_own / (w_own + noise + 1e-7))
+                       + (other * torch.log(noise / (w + noise + 1e-7))).sum(1)).mean()
+        after[f"crd.z_{side}"] = torch.tensor([z1])
+    for side, e in (("s", es), ("t", et)):
+        bank = memory[side].clone()
+        for row, i in enumerate(ids):
+            bank[i] = F.normalize(0.5 * memory[side][i] + 0.5 * e[row].detach(), dim=0)
+        after[f"crd.memory_{side}"] = bank
+    after["crd.labels"] = torch.from_numpy(known.astype(float))
+    return c.finish(loss, labels=y.numpy(), classes=3, ids=ids, samples=samples,
+                    set={"negatives": str(samples), "width": str(width)},
+                    after={k: {"dims": list(t.shape), "values": t.flatten()} for k, t in after.items()})
+
+
+def normkd(name, batch, classes):
+    c = Case(name, "normkd")
+    s, t = c.input("z_s", (batch, classes), scale=3.0), c.input("z_t", (batch, classes), scale=6.0)
+    tau_s, tau_t = 2 * s.std(1, keepdim=True), 2 * t.std(1, keepdim=True)
+    kl = F.kl_div(F.log_softmax(s / tau_s, 1), F.softmax(t / tau_t, 1), reduction="none").sum(1)
+    return c.finish((kl * tau_t.squeeze(1) ** 2).mean())
+
+
+def dkd(name, batch, classes, epoch, warmup=20, alpha=1.0, beta=8.0, tau=4.0):
+    c = Case(name, "dkd")
+    s, t = c.input("z_s", (batch, classes), scale=3.0), c.input("z_t", (batch, classes), scale=6.0)
+    y = torch.from_numpy(fill.labels(f"{name}/labels", batch, classes))
+    right = F.one_hot(y, classes).bool()
+    ps, pt = soft(s, tau), soft(t, tau)
+    binary = lambda p: torch.stack((p[right], 1 - p[right]), 1)
+    rest = lambda z: (z / tau)[~right].view(batch, classes - 1)
+    target = F.kl_div(binary(ps).log(), binary(pt), reduction="batchmean")
+    others = F.kl_div(F.log_softmax(rest(s), 1), F.softmax(rest(t), 1), reduction="batchmean")
+    loss = min(1, (epoch + 1) / warmup) * tau**2 * (alpha * target + beta * others)
+    return c.finish(loss, labels=y.numpy(), classes=classes, epoch=epoch)
+
+
 def main():
     torch.set_num_threads(1)
     cases = [
@@ -293,6 +491,23 @@ def main():
         dskd("dskd_no_maps", 3, 5, (3, 3, 2, 2), (3, 4, 2, 2), beta=0.0),
         dskd("dskd_one_head", 3, 5, (3, 3, 2, 2), (3, 4, 2, 2), heads=(2,)),
         dskd("dskd_no_head", 3, 5, (3, 3, 2, 2), (3, 4, 2, 2), heads=()),
+        rkd("rkd", (4, 3), (4, 5)),
+        rkd("rkd_three", (3, 4), (3, 4)),
+        pkt("pkt", (4, 3), (4, 5)),
+        cc("cc", (4, 3), (4, 5), 6, "code"),
+        cc("cc_paper", (4, 3), (4, 5), 6, "paper"),
+        nst("nst", [((2, 3, 4, 4), (2, 4, 4, 4)), ((2, 4, 2, 2), (2, 3, 4, 4))]),
+        ab("ab", [((2, 3, 4, 4), (2, 3, 4, 4)), ((2, 3, 2, 2), (2, 4, 2, 2))]),
+        ab("ab_narrow", [((2, 3, 2, 2), (2, 3, 2, 2))], margin=0.5),
+        ft("ft", (2, 3, 4, 4), (2, 4, 2, 2), "crd"),
+        ft("ft_square", (2, 3, 2, 2), (2, 4, 2, 2), "crd", p=2),
+        ft("ft_paper", (2, 3, 2, 2), (2, 4, 2, 2), "paper"),
+        fsp("fsp", [(2, 3, 4, 4), (2, 4, 4, 4), (2, 3, 2, 2)], [(2, 3, 4, 4), (2, 4, 2, 2), (2, 3, 2, 2)]),
+        crd("crd", (4, 3), (4, 5), 6, 9, [5, 2, 5, 0]),
+        crd("crd_later", (3, 3), (3, 5), 6, 9, [1, 2, 3], z=(12.5, 20.0)),
+        normkd("normkd", 4, 5),
+        dkd("dkd", 4, 5, 30),
+        dkd("dkd_warming_up", 4, 5, 4),
     ]
     for record in cases:
         assert 1e-12 < record["loss"] < 1e3 or record["name"] == "sp_one_sample", record["name"]

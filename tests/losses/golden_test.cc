@@ -69,6 +69,10 @@ TEST(Methods, LossAndGradientsOfPyTorch) {
         in[name] = lab.Given(name, Shape(golden::DimsOf(record)), {v.begin(), v.end()});
     }
     if (c.has("labels")) lab.Labels(c["labels"].numbers());
+    if (c.has("ids")) lab.Indices("ids", c["ids"].numbers());
+    if (c.has("samples")) lab.step.known_samples = c["samples"].integer();
+    lab.Indices("key", {1, 2, 3, 4});
+    lab.Given("epoch", {}, {c.has("epoch") ? c["epoch"].number() : 0});
 
     std::map<std::string, std::string> options;
     auto option = [&](const char* golden, const char* ours) {
@@ -83,16 +87,21 @@ TEST(Methods, LossAndGradientsOfPyTorch) {
     Features t, s;
     Place(&lab, in, &t, &s);
     Expr term = lab.Term(method, options, t, s);
+    ASSERT_EQ(lab.graph.error(), "");
+    auto variable = [&](const std::string& name) {
+      VariableRef v = lab.aux.Find(name);
+      return v ? v : lab.step.state.Find(name);
+    };
     for (const auto& [name, values] : parameters) {
-      ASSERT_NE(lab.aux.Find(name), nullptr) << name;
-      ASSERT_TRUE(WriteVariable(ReferenceF64(), std::span(values), lab.aux.Find(name).get()).ok());
+      ASSERT_NE(variable(name), nullptr) << name;
+      ASSERT_TRUE(WriteVariable(ReferenceF64(), std::span(values), variable(name).get()).ok());
     }
 
     std::vector<std::string> names;
     std::vector<Expr> wrt;
     for (const auto& [name, record] : c["grads"].object()) {
       names.push_back(name);
-      wrt.push_back(in.count(name) ? in[name] : Read(&lab.graph, lab.aux.Find(name)));
+      wrt.push_back(in.count(name) ? in[name] : Read(&lab.graph, variable(name)));
     }
     std::vector<Expr> values = Gradients(term, wrt);
     values.push_back(term);
@@ -109,7 +118,7 @@ TEST(Methods, LossAndGradientsOfPyTorch) {
     }
     if (c.has("after"))
       for (const auto& [name, record] : c["after"].object())
-        ExpectGolden(ValuesOf(ReferenceF64(), lab.aux.Find(name)), record, name);
+        ExpectGolden(ValuesOf(ReferenceF64(), variable(name)), record, name);
     ++tested[method];
   }
   for (const Method* m : AllMethods()) EXPECT_GE(tested[m->name], 1) << m->name;

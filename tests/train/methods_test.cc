@@ -10,6 +10,7 @@ namespace {
 struct Case {
   const char* method;
   const char* options;
+  int64_t before = 0;  // steps of the phase ahead of the main one
 };
 std::ostream& operator<<(std::ostream& s, const Case& c) { return s << c.method; }
 
@@ -25,6 +26,19 @@ const Case kCases[] = {
     {"dks", ""},
     {"dskd", "beta=3"},
     {"dskd", "beta=3 weight_grad=yes heads=2"},
+    {"rkd", ""},
+    {"pkt", "weight=1000"},
+    {"cc", ""},
+    {"nst", ""},
+    {"ab", "ab.epochs=4", 4},
+    {"ab", "ab.epochs=4 ab.weight=1", 4},
+    {"ft", "ft.epochs=4 ft.weight=1", 4},
+    {"ft", "ft.epochs=4 ft.weight=1 mode=paper", 4},
+    {"fsp", "fsp.epochs=4", 4},
+    {"crd", "negatives=6"},
+    {"crd", "negatives=12"},
+    {"normkd", "ce=0.1"},
+    {"dkd", ""},
 };
 
 constexpr int64_t kSteps = 10;
@@ -65,13 +79,18 @@ TEST_P(Methods, TenSteps) {
   ASSERT_OK(run.Make(GetParam().method, GetParam().options));
   const size_t exported = run.roles[0].second->all().size();
   std::vector<double> losses;
-  for (int64_t k = 0; k < kSteps; ++k) {
+  const int64_t before = GetParam().before;
+  for (int64_t k = 0; k < before + kSteps; ++k) {
     StepResult r;
     ASSERT_OK(run.Step(&r));
     ASSERT_TRUE(std::isfinite(r.loss));
     losses.push_back(r.loss);
   }
-  EXPECT_LT(losses.back(), losses.front());
+  const auto main = losses.begin() + before;
+  EXPECT_LT(losses.back(), *main);
+  if (before > 0) {
+    EXPECT_LT(*(main - 1), losses.front());
+  }
   EXPECT_EQ(run.roles[0].second->all().size(), exported);  // nothing auxiliary is in the network
 }
 
@@ -82,6 +101,38 @@ TEST(Methods, AllAreTrainedHere) {
   std::set<std::string> trained;
   for (const Case& c : kCases) trained.insert(c.method);
   for (const Method* m : AllMethods()) EXPECT_EQ(trained.count(m->name), 1u) << m->name;
+}
+
+// Memories, auxiliary modules and the phase are in a checkpoint.
+TEST(Methods, ResumeWhereTheyStopped) {
+  for (const Case& c : {Case{"crd", "negatives=6"}, Case{"ft", "ft.epochs=3 ft.weight=1"}, Case{"ab", "ab.epochs=3"}}) {
+    SCOPED_TRACE(c.method);
+    Training whole;
+    ASSERT_OK(whole.Make(c.method, c.options));
+    const std::string path = TempPath(c.method);
+    for (int k = 0; k < 6; ++k) {
+      if (k == 2) ASSERT_OK(whole.trainer->Save(path + "2"));
+      if (k == 4) ASSERT_OK(whole.trainer->Save(path + "4"));
+      ASSERT_OK(whole.Step(nullptr));
+    }
+    for (const char* at : {"2", "4"}) {
+      Training resumed;
+      ASSERT_OK(resumed.Make(c.method, c.options));
+      ASSERT_OK(resumed.trainer->Load(path + at));
+      while (resumed.trainer->step() < 6) ASSERT_OK(resumed.Step(nullptr));
+      EXPECT_EQ(DigestOf(*resumed.roles[0].second), DigestOf(*whole.roles[0].second)) << at;
+      EXPECT_EQ(resumed.trainer->terms(), whole.trainer->terms()) << at;
+    }
+  }
+}
+
+// What would stop the main phase is said before the first one is run.
+TEST(Methods, MistakesAreFoundBeforeTheFirstPhase) {
+  Training run;
+  ASSERT_OK(run.Make("ab+dskd", "dskd.heads=3"));
+  MemoryInfo memory;
+  ExpectError(run.trainer->Memory(6, &memory), Code::kInvalidArgument,
+              "method dskd: heads=3: the student has 3 stages");
 }
 
 // ---- Deep supervision ------------------------------------------------------------------------------------------------
