@@ -423,7 +423,7 @@ def crd(name, student, teacher, width, samples, ids, z=(0.0, 0.0)):
         w, w_own = scores / z1, own / z1
         loss = loss - (torch.log(w_own / (w_own + noise + 1e-7))
                        + (other * torch.log(noise / (w + noise + 1e-7))).sum(1)).mean()
-        after[f"crd.z_{side}"] = torch.tensor([z1])
+        after[f"crd.z_{side}"] = torch.tensor([z1], dtype=torch.float64)
     for side, e in (("s", es), ("t", et)):
         bank = memory[side].clone()
         for row, i in enumerate(ids):
