@@ -37,9 +37,9 @@ class Results : public testing::Test {
 TEST_F(Results, RecordsSayWhereTheyComeFrom) {
   for (const RunRecord& r : records_) {
     EXPECT_NE(r.revision, "unknown") << r.path << " does not say which source it was made from";
-    const std::string expected =
-        std::string(kRuns) + "/" + RunFolder(r.dataset, r.teacher, r.student, r.method, r.seed, r.config_hash) +
-        "/result.json";
+    const std::string expected = std::string(kRuns) + "/" +
+                                 RunFolder(r.dataset, r.teacher, r.student, r.method, r.seed, r.config_hash) +
+                                 "/result.json";
     EXPECT_EQ(r.path, expected) << "a record lies in the folder of its run";
   }
 }
@@ -75,8 +75,8 @@ TEST_F(Results, FullRunsReachTheirBaselines) {
 
 // The gate itself: it closes for a full run that is too low, and only for that.
 TEST(Gate, ClosesForAFullRunBelowItsBaselineOnly) {
-  std::vector<Baseline> baselines = {{"p", "1", "d", "t", "s", "KD", "top1_pct", 75, 0.2, Selection::kLast, 1, 0.5,
-                                      Target::kValue, ""}};
+  std::vector<Baseline> baselines = {
+      {"p", "1", "d", "t", "s", "KD", "top1_pct", 75, 0.2, Selection::kLast, 1, 0.5, Target::kValue, ""}};
   TableSpec spec;
   spec.name = "x", spec.paper = "p", spec.table = "1", spec.dataset = "d";
   spec.columns = {{"t", "s", "t", "s"}};
