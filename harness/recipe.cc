@@ -231,10 +231,12 @@ void ScaleOverrides(double factor, int64_t to, Json* train) {
 }
 
 void ApplyLengths(const RecipeChanges& changes, Recipe* r) {
-  if (!r->full_epochs) r->full_epochs = r->train["epochs"].get<int64_t>();
+  // A recipe that calls its students' length short does not mean that its teachers' is full.
   if (!r->full_teacher_epochs)
-    r->full_teacher_epochs =
-        r->teacher_train.contains("epochs") ? r->teacher_train["epochs"].get<int64_t>() : r->full_epochs;
+    r->full_teacher_epochs = r->full_epochs                        ? r->full_epochs
+                             : r->teacher_train.contains("epochs") ? r->teacher_train["epochs"].get<int64_t>()
+                                                                   : r->train["epochs"].get<int64_t>();
+  if (!r->full_epochs) r->full_epochs = r->train["epochs"].get<int64_t>();
   if (changes.seeds > 0) r->seeds = changes.seeds;
   if (changes.limit_train >= 0) r->limit_train = changes.limit_train, r->limit_teacher_train = -1;
   if (changes.limit_test >= 0) r->limit_test = changes.limit_test;

@@ -57,6 +57,17 @@ TEST(Recipe, ReadsAndFillsIn) {
   EXPECT_NE(TrainerOptions(r.train).find("milestones=50,75 gamma=0.1"), std::string::npos);
 }
 
+TEST(Recipe, ShortStudentsHaveShortTeachers) {
+  auto full = [](const std::string& more) {
+    Recipe r;
+    EXPECT_TRUE(ParseRecipe(std::string(kSmall) + "[teacher.train]\nepochs = 6\n" + more, "r", "r.toml", {}, &r).ok());
+    return std::pair(r.full_epochs, r.full_teacher_epochs);
+  };
+  EXPECT_EQ(full(""), std::pair(int64_t{100}, int64_t{6}));
+  EXPECT_EQ(full("[full]\nepochs = 240\n"), std::pair(int64_t{240}, int64_t{240}));
+  EXPECT_EQ(full("[full]\nepochs = 240\nteacher_epochs = 6\n"), std::pair(int64_t{240}, int64_t{6}));
+}
+
 TEST(Recipe, SlipsAreNamedWithTheirLine) {
   EXPECT_EQ(Mistake(Changed("epochs", "epoch")), "r.toml:5: 'train.epoch' is unknown; did you mean 'epochs'?");
   EXPECT_EQ(Mistake(Changed("epochs = 100", "epochs = 0")),
