@@ -314,9 +314,11 @@ Status Prepare(const Device& device, const PlannedRun& run, const RunData& data,
   loader.batch_size = run.train.at("batch").get<int64_t>(), loader.seed = seed;
   loader.subset = data.train_subset;
   DISTIL_RETURN_IF_ERROR(data::MakeSource(*data.dataset, data::SplitKind::kTrain, loader, &out->source));
+  // Samples keep their numbers in the whole split also when only a part of it is used.
+  const int64_t samples = data.dataset->train().size();
   std::string options = TrainerOptions(run.train) + " epochs=" + run.train.at("epochs").dump() +
                         " steps_per_epoch=" + std::to_string(out->source->steps_per_epoch()) +
-                        " seed=" + std::to_string(run.seed) + " samples=" + std::to_string(data.train_samples);
+                        " seed=" + std::to_string(run.seed) + " samples=" + std::to_string(samples);
   for (const auto& [key, value] : run.options) options += " " + key + "=" + value;
   std::vector<std::pair<std::string, const Network*>> roles = {{"student", out->student.get()}};
   if (out->teacher) roles.emplace_back("teacher", out->teacher.get());

@@ -424,6 +424,11 @@ Status Trainer::Run(const Batch& batch, const Position& at, std::vector<StepProg
 
 Status Trainer::Step(const Batch& batch, StepResult* result) {
   DISTIL_RETURN_IF_ERROR(CheckBatch(batch, roles_.front().second->classes()));
+  for (int64_t i = 0; options_.samples > 0 && batch.ids && i < batch.count; ++i) {
+    if (batch.ids[i] >= static_cast<uint64_t>(options_.samples))
+      return InvalidArgument("image " + std::to_string(i) + " of the batch is sample " + std::to_string(batch.ids[i]) +
+                             ", and samples=" + std::to_string(options_.samples));
+  }
   if (const int64_t total = total_steps(); total > 0 && step_ >= total)
     return FailedPrecondition("the run of " + Plural(total, "step") + " is complete");
   const Position at = At(step_);
