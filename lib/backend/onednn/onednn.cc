@@ -2,9 +2,11 @@
 // loops of its own, and the rare rest by the reference kernels.
 #include <omp.h>
 
+#include <algorithm>
 #include <cstring>
 #include <exception>
 #include <new>
+#include <thread>
 
 #include "lib/backend/backend.h"
 #include "lib/backend/onednn/layout.h"
@@ -20,14 +22,21 @@ namespace distil {
 namespace onednn {
 namespace {
 
-// The OpenMP runtime's number of threads belongs to the calling thread: set while distil works, restored after.
+// The OpenMP runtime's settings belong to the calling thread: set while distil works, restored after. oneDNN's kernels
+// wait for as many threads as they were made for, and for ever when there are fewer: so the runtime may not adjust.
 class ThreadScope {
  public:
-  explicit ThreadScope(int threads) : before_(omp_get_max_threads()) { omp_set_num_threads(threads); }
-  ~ThreadScope() { omp_set_num_threads(before_); }
+  explicit ThreadScope(int threads) : threads_(omp_get_max_threads()), dynamic_(omp_get_dynamic()) {
+    omp_set_num_threads(threads);
+    omp_set_dynamic(0);
+  }
+  ~ThreadScope() {
+    omp_set_num_threads(threads_);
+    omp_set_dynamic(dynamic_);
+  }
 
  private:
-  int before_;
+  int threads_, dynamic_;
 };
 
 class Copy : public Kernel {
@@ -78,7 +87,7 @@ class OneDnn : public Backend {
  public:
   explicit OneDnn(const HostOptions& options)
       : options_(options),
-        threads_(options.threads > 0 ? options.threads : omp_get_max_threads()),
+        threads_(std::min(options.threads > 0 ? options.threads : omp_get_max_threads(), omp_get_thread_limit())),
         reference_(MakeReferenceBackend(options, DType::kF32)) {}
 
   std::string_view name() const override { return "onednn"; }
@@ -175,6 +184,15 @@ class OneDnn : public Backend {
   void Download(void* host, const void* device, size_t bytes) override { std::memcpy(host, device, bytes); }
 
   Status Execute(std::span<const Launch> launches, std::shared_ptr<void>*) override {
+    // Inside a parallel region of the caller oneDNN would start no threads, and wait for them: a thread outside works.
+    if (!omp_in_parallel()) return RunAll(launches);
+    Status status;
+    std::thread([&] { status = RunAll(launches); }).join();
+    return status;
+  }
+
+ private:
+  Status RunAll(std::span<const Launch> launches) {
     const ThreadScope scope(threads_);
     try {
       for (const Launch& l : launches) l.kernel->Run({l.in.data(), l.out.data(), l.workspace});
@@ -186,7 +204,6 @@ class OneDnn : public Backend {
     return {};
   }
 
- private:
   // A part of a row-major tensor as a copy's operand.
   static LoopOperand Part(const SliceAttrs& a, const Shape& part, const Shape& whole) {
     LoopOperand o{part, Layout::kPlain, DType::kF32, RowMajor(whole), 0};
