@@ -178,12 +178,15 @@ Command AddSynth(CLI::App* app) {
       ->capture_default_str();
   synth->add_option("--test", o->synth.test, "Test images")->check(CLI::Range(1, 10000000))->capture_default_str();
   synth->add_option("--val", o->synth.val, "Validation images")->check(CLI::Range(0, 10000000))->capture_default_str();
-  synth->add_option("--classes", o->synth.classes, "Classes")->check(CLI::Range(2, 64))->capture_default_str();
+  synth->add_option("--classes", o->synth.classes, "Classes")->check(CLI::Range(2, 100))->capture_default_str();
   synth->add_option("--size", o->synth.size, "Side of the square images")
       ->check(CLI::Range(16, 256))
       ->capture_default_str();
-  synth->add_option("--difficulty", o->synth.difficulty, "0 (clean) to 2 (hopeless)")
+  synth->add_option("--difficulty", o->synth.difficulty, "0 (clean) to 2 (hard)")
       ->check(CLI::Range(0.0, 2.0))
+      ->capture_default_str();
+  synth->add_option("--wrong-labels", o->synth.wrong_labels, "Share of the training labels that are wrong")
+      ->check(CLI::Range(0.0, 0.5))
       ->capture_default_str();
   synth->add_option("--seed", o->seed, "Seed")->check(CLI::NonNegativeNumber)->capture_default_str();
   AddOutput(synth, &o->common);

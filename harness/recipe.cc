@@ -148,9 +148,10 @@ void ReadSynth(const Json& json, const Source& source, Status* status, data::Syn
   int64_t classes = s->classes, size = s->size, seed = static_cast<int64_t>(s->seed);
   f.Optional("train", &s->train, 1, 10000000);
   f.Optional("test", &s->test, 1, 10000000);
-  f.Optional("classes", &classes, 2, 64);
+  f.Optional("classes", &classes, 2, 100);
   f.Optional("size", &size, 16, 256);
   f.Optional("difficulty", &s->difficulty, 0.0, 2.0);
+  f.Optional("wrong_labels", &s->wrong_labels, 0.0, 0.5);
   f.Optional("seed", &seed, 0);
   f.Finish();
   s->classes = static_cast<int>(classes), s->size = static_cast<int>(size), s->seed = static_cast<uint64_t>(seed);
