@@ -53,7 +53,9 @@ TEST_F(Results, TablesAreWhatTheRecordsGive) {
     EXPECT_TRUE(status.ok() && there == content) << kTables << "/" << name << " is stale; to mend it: " << kRegenerate;
   }
   std::vector<std::string> names;
-  if (FolderExists(kTables)) ASSERT_TRUE(ListFolder(kTables, "", &names).ok());
+  if (FolderExists(kTables)) {
+    ASSERT_TRUE(ListFolder(kTables, "", &names).ok());
+  }
   for (const std::string& name : names)
     EXPECT_TRUE(files.count(name)) << kTables << "/" << name << " comes from no record; remove it";
 }
