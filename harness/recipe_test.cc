@@ -68,6 +68,16 @@ TEST(Recipe, ShortStudentsHaveShortTeachers) {
   EXPECT_EQ(full("[full]\nepochs = 240\nteacher_epochs = 6\n"), std::pair(int64_t{240}, int64_t{6}));
 }
 
+TEST(Recipe, OddTextIsAnError) {
+  auto message = [](const std::string& text) {
+    Recipe r;
+    return ParseRecipe(text, "r", "r.toml", {}, &r).message();
+  };
+  EXPECT_EQ(message("[ =x]"), "r.toml: a key is malformed");
+  EXPECT_EQ(message("# caf\u00e9\ntitle = 'caf\u00e9'\n"),
+            "r.toml:2: only comments may hold letters beyond ASCII; text can say \\u00e9");
+}
+
 TEST(Recipe, SlipsAreNamedWithTheirLine) {
   EXPECT_EQ(Mistake(Changed("epochs", "epoch")), "r.toml:5: 'train.epoch' is unknown; did you mean 'epochs'?");
   EXPECT_EQ(Mistake(Changed("epochs = 100", "epochs = 0")),
