@@ -147,6 +147,11 @@ code=0
 (ulimit -f 8 && trap '' XFSZ && "$harness" synth --to full.h5 --train 500 --test 50) > out 2> err || code=$?
 [[ $code == 1 ]] || fail "exit code $code instead of 1 for a full disk: $(cat err)"
 [[ ! -e full.h5 ]] || fail 'half a file under its final name'
+code=0
+(ulimit -f 64 && trap '' XFSZ && "$harness" train --network resnet8 --data tiny.h5 "${short[@]}" --to full --quiet) > out 2> err ||
+  code=$?
+[[ $code == 1 && $(wc -l < err) == 1 ]] || fail "exit code $code instead of 1 for a full disk: $(cat err)"
+[[ -z $(find full -name '*.safetensors' -o -name result.json -o -name checkpoint.distil) ]] || fail 'half-written files'
 
 [[ $failures == 0 ]] && echo "all passed"
 exit $((failures > 0))

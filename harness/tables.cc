@@ -202,7 +202,8 @@ void CollectNotes(Table* table) {
   auto look = [&](const Cell& cell) {
     any_short = any_short || cell.verdict == Verdict::kShort;
     for (const RunRecord* run : cell.runs) {
-      devices.insert(run->device + " (" + run->isa + ", " + std::to_string(run->threads) + " threads)");
+      devices.insert(run->device + " (" + run->isa + ", " + std::to_string(run->threads) +
+                     (run->threads == 1 ? " thread)" : " threads)"));
       revisions.insert(run->revision.substr(0, 12));
     }
     bool best = cell.paper ? cell.paper->selection == Selection::kBest : table->spec.selection == "best";
