@@ -7,18 +7,12 @@ namespace {
 
 class Folder {
  public:
-  explicit Folder(const Graph& g) : g_(g), live_(LiveNodes(g)) {
+  explicit Folder(const Graph& g) : g_(g), live_(LiveNodes(g)), fixed_(FixedValues(g)) {
     users_.assign(g.value_count(), 0);
-    fixed_.assign(g.value_count(), false);
-    std::set<const Variable*> assigned;
     for (auto& [name, v] : g.outputs()) ++users_[v];
-    for (auto& [var, v] : g.assigns()) ++users_[v], assigned.insert(var.get());
-    for (NodeId n : live_) {
-      const Node& node = g.node(n);
-      bool fixed = node.op != Op::kInput && !(node.op == Op::kVariable && assigned.count(node.variable.get()));
-      for (ValueId v : node.in) ++users_[v], fixed = fixed && fixed_[v];
-      for (ValueId v : node.out) fixed_[v] = fixed;
-    }
+    for (auto& [var, v] : g.assigns()) ++users_[v];
+    for (NodeId n : live_)
+      for (ValueId v : g.node(n).in) ++users_[v];
   }
 
   Graph Run() {
@@ -137,9 +131,9 @@ class Folder {
 
   const Graph& g_;
   std::vector<NodeId> live_;
+  std::vector<bool> fixed_;
   Graph to_;
   std::vector<int> users_;
-  std::vector<bool> fixed_;
   std::set<ValueId> fixed_new_;  // results of convolutions with fixed weights, in the new graph
   std::vector<ValueId> map_;
 };

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <functional>
+#include <set>
 
 #include "lib/graph/variable.h"
 
@@ -246,6 +247,19 @@ std::vector<NodeId> LiveNodes(const Graph& g) {
   }
   std::reverse(order.begin(), order.end());
   return order;
+}
+
+std::vector<bool> FixedValues(const Graph& g) {
+  std::set<const Variable*> assigned;
+  for (auto& [var, v] : g.assigns()) assigned.insert(var.get());
+  std::vector<bool> fixed(g.value_count(), false);
+  for (NodeId n : LiveNodes(g)) {
+    const Node& node = g.node(n);
+    bool all = node.op != Op::kInput && !(node.op == Op::kVariable && assigned.count(node.variable.get()));
+    for (ValueId v : node.in) all = all && fixed[v];
+    for (ValueId v : node.out) fixed[v] = all;
+  }
+  return fixed;
 }
 
 }  // namespace distil

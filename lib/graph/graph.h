@@ -201,4 +201,8 @@ std::string Describe(const Graph& g, const Node& n);
 // Walks the nodes that outputs and assigned variables need, in execution order.
 std::vector<NodeId> LiveNodes(const Graph& g);
 
+// By value: whether it is the same in every step, since it depends on no input and on no variable that the graph
+// assigns. False for values that are not live.
+std::vector<bool> FixedValues(const Graph& g);
+
 }  // namespace distil

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "lib/backend/onednn/layout.h"
 #include "lib/expr/layers.h"
 #include "tests/graph/random_graph.h"
 
@@ -32,6 +33,22 @@ TEST(OneDnnGraph, RandomGraphs) {
       ExpectClose(ValuesOf(backend.get(), tested.variables[i]), ValuesOf(ReferenceF64(), plain.variables[i]), 1e-4,
                   plain.variables[i]->name);
     if (HasFailure()) return;
+  }
+}
+
+bool HasBf16() { return onednn::Library().wide(); }
+
+TEST(OneDnnGraph, Bf16IsRefusedWhereItCannotBe) {
+  Graph g;
+  g.Output("y", (Input(&g, "x", {4}) + 1.0).id());
+  std::unique_ptr<Program> program;
+  const auto backend = OneDnn();
+  const Status s = Program::Compile(backend.get(), g, {.bf16 = true}, &program);
+  if (HasBf16()) {
+    EXPECT_TRUE(s.ok()) << s.message();
+  } else {
+    EXPECT_EQ(s.code(), Code::kUnsupported);
+    EXPECT_NE(s.message().find("AVX-512"), std::string::npos) << s.message();
   }
 }
 
@@ -118,14 +135,38 @@ TEST_P(Convolutions, ForwardAndGradients) {
     ExpectClose(RunOnce(backend.get(), b.g, b.feeds), want, 2e-6);
     // Sums of many squares of fifteenths: Winograd's transforms lose some of the digits.
     ExpectClose(RunOnce(backend.get(), b.g, b.feeds, {.winograd = true}), want, 2e-5);
+    if (!HasBf16()) continue;
     const Built low = Build(true);
     ExpectClose(RunOnce(backend.get(), low.g, low.feeds, {.bf16 = true}), want, 1.0 / 128);
+  }
+}
+
+// In the layouts that were chosen, oneDNN has code for every one of them.
+TEST_P(Convolutions, RunInFastCode) {
+  const onednn::Library library;
+  const auto backend = OneDnn();
+  for (CompileOptions options : {CompileOptions{}, {.winograd = true}, {.bf16 = true}}) {
+    if (options.bf16 && !HasBf16()) continue;
+    const Built b = Build(options.bf16);
+    Compiled compiled(backend.get(), b.g, options);
+    if (!compiled.ok()) return;
+    const Graph& g = compiled.program()->graph();
+    for (NodeId id : LiveNodes(g)) {
+      const Node& n = g.node(id);
+      if (n.op != Op::kConv2d && n.op != Op::kConv2dInput && n.op != Op::kConv2dWeight) continue;
+      OpaqueLayout weight;
+      bool slow = false;
+      const Status s = library.WeightLayout(onednn::SpecOf(g, n), &weight, &slow);
+      EXPECT_TRUE(s.ok()) << s.message();
+      EXPECT_FALSE(slow) << Describe(g, n) << (options.bf16 ? " bf16" : "");
+    }
   }
 }
 
 TEST_P(Convolutions, Folded) {
   Rng rng(10);
   for (bool low : {false, true}) {
+    if (low && !HasBf16()) continue;
     Graph g;
     g.low_scope = low;
     Feeds feeds;

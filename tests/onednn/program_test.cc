@@ -230,5 +230,38 @@ TEST(OneDnnNetwork, AStepTakesNoMemory) {
   EXPECT_EQ(taken, given);
 }
 
+// An allocator that fails, whenever it does: a status, and everything is given back.
+TEST(OneDnnNetwork, OutOfMemoryIsAStatus) {
+  int64_t left = 1 << 20, taken = 0, given = 0;
+  HostOptions options;
+  options.allocate = [&](size_t bytes) -> void* {
+    if (left-- <= 0) return nullptr;
+    ++taken;
+    return std::aligned_alloc(64, (bytes + 63) / 64 * 64);
+  };
+  options.release = [&](void* p, size_t) {
+    ++given;
+    std::free(p);
+  };
+  int failures = 0;
+  for (int64_t allowed = 0; allowed < 3; ++allowed) {
+    left = 1 << 20;
+    auto device = Cpu(1, options);
+    const auto network = MakeNetwork(device, "resnet8", 32);
+    Graph g;
+    Layers l(&g, network->variables(), {.train = false});
+    g.Output("logits", network->Build(l, Input(&g, "images", network->ImageShape(2))).logits.id());
+    left = allowed;
+    std::unique_ptr<Program> program;
+    const Status s = Program::Compile(device->backend.get(), g, {}, &program);
+    failures += !s.ok();
+    if (!s.ok()) {
+      EXPECT_EQ(s.code(), Code::kOutOfMemory) << s.message();
+    }
+  }
+  EXPECT_GE(failures, 2);
+  EXPECT_EQ(taken, given);
+}
+
 }  // namespace
 }  // namespace distil

@@ -1,5 +1,7 @@
 #include "lib/backend/onednn/layout.h"
 
+#include <algorithm>
+
 namespace distil::onednn {
 namespace {
 
@@ -14,12 +16,13 @@ ConvKind KindOf(Op op) {
   return op == Op::kConv2d ? ConvKind::kForward : op == Op::kConv2dInput ? ConvKind::kInput : ConvKind::kWeight;
 }
 
-// Winograd's tiles pay for themselves on 3x3 kernels at stride 1 with enough channels.
+// Winograd: 3x3 kernels at stride 1, with channels enough to pay for the transforms. (Measured with bench/kernels.)
 bool WinogradFits(const ConvSpec& s) {
   const ConvAttrs& a = s.attrs;
-  return s.w[2] == 3 && s.w[3] == 3 && a.stride[0] == 1 && a.stride[1] == 1 && a.dilation[0] == 1 &&
-         a.dilation[1] == 1 && a.pad[0] == 1 && a.pad[1] == 1 && a.groups == 1 && s.x[1] % 16 == 0 &&
-         s.w[0] % 16 == 0 && !s.bf16;
+  for (int i = 0; i < 2; ++i)
+    if (s.w[2 + i] != 3 || a.stride[i] != 1 || a.dilation[i] != 1 || a.pad[i] != 1) return false;
+  const int64_t least = s.kind == ConvKind::kWeight || a.residual ? 64 : 32;
+  return !s.bf16 && a.groups == 1 && s.x[1] % 16 == 0 && s.y[1] % 16 == 0 && std::min(s.x[1], s.y[1]) >= least;
 }
 
 // What oneDNN 2.6 gets wrong, found by tests/ops on random shapes. Such convolutions compute otherwise.
@@ -38,7 +41,7 @@ bool Crashes(const ConvSpec& s) {  // brgconv with post-ops: an output row that 
 class Assigner {
  public:
   Assigner(const Library& library, const CompileOptions& options, const Graph& from)
-      : library_(library), options_(options), from_(from) {}
+      : library_(library), options_(options), from_(from), fixed_(FixedValues(from)) {}
 
   Status Run(Graph* out) {
     map_.assign(from_.value_count(), kNoValue);
@@ -97,9 +100,44 @@ class Assigner {
   }
   bool Low(ValueId v) const { return options_.bf16 && from_.value(v).low; }
 
-  static Layout LayoutFor(int64_t channels, bool small_is_plain) {
-    if (channels % 16 == 0) return Layout::kBlocked16;
-    return small_is_plain && channels <= 4 ? Layout::kPlain : Layout::kNhwc;
+  Layout LayoutFor(int64_t channels) const {
+    return library_.wide() && channels % 16 == 0 ? Layout::kBlocked16 : Layout::kNhwc;
+  }
+
+  // The layouts of a convolution's images, best first: both in blocks, or a first layer's images as they come, or both
+  // channels-last, or both row-major.
+  std::vector<std::pair<Layout, Layout>> LayoutsFor(const ConvSpec& s) const {
+    std::vector<std::pair<Layout, Layout>> ways;
+    if (LayoutFor(s.y[1]) == Layout::kBlocked16) {
+      if (LayoutFor(s.x[1]) == Layout::kBlocked16) ways.emplace_back(Layout::kBlocked16, Layout::kBlocked16);
+      if (s.x[1] <= 4) ways.emplace_back(Layout::kPlain, Layout::kBlocked16);
+    }
+    ways.emplace_back(Layout::kNhwc, Layout::kNhwc);
+    ways.emplace_back(Layout::kPlain, Layout::kPlain);
+    return ways;
+  }
+
+  // Layouts and algorithm of a convolution, and what its weight becomes: the first way for which oneDNN has more than
+  // its reference code.
+  Status Choose(ConvSpec* s, bool fixed, OpaqueLayout* weight) const {
+    Status status;
+    ConvSpec first;
+    const auto ways = LayoutsFor(*s);
+    for (size_t i = 0; i < ways.size(); ++i) {
+      s->x_layout = Spatial(s->x) ? ways[i].first : Layout::kPlain;
+      s->y_layout = Spatial(s->y) ? ways[i].second : Layout::kPlain;
+      if (i == 0) first = *s;
+      if (i == 0 && options_.winograd && WinogradFits(*s)) {
+        s->attrs.algorithm = fixed || s->kind != ConvKind::kForward ? kWinograd : kWinogradInside;
+        if (library_.WeightLayout(*s, weight).ok()) return {};
+        s->attrs.algorithm = kDirect;
+      }
+      bool slow = false;
+      status = library_.WeightLayout(*s, weight, &slow);
+      if (status.ok() && !slow) return {};
+    }
+    *s = first;
+    return library_.WeightLayout(*s, weight);
   }
 
   Status Conv(const Node& node) {
@@ -109,28 +147,13 @@ class Assigner {
     s.x = s.kind == ConvKind::kInput ? y : a;
     s.w = s.kind == ConvKind::kWeight ? y : b;
     s.y = s.kind == ConvKind::kForward ? y : s.kind == ConvKind::kInput ? a : b;
-    // Both sides in blocks, or the first layer's images as they come, or both channels-last.
-    const Layout lx = LayoutFor(s.x[1], true), ly = LayoutFor(s.y[1], false);
-    const bool blocked = ly == Layout::kBlocked16 && lx != Layout::kNhwc;
-    s.x_layout = blocked ? lx : Layout::kNhwc;
-    s.y_layout = blocked ? ly : Layout::kNhwc;
-    if (!Spatial(s.x)) s.x_layout = Layout::kPlain;
-    if (!Spatial(s.y)) s.y_layout = Layout::kPlain;
     if (Crashes(s)) {  // the reference kernels run it
       Plain(node);
       return {};
     }
     s.bf16 = Low(node.out[0]) && !WrongInBf16(s);
     OpaqueLayout weight;
-    Status status;
-    if (options_.winograd && WinogradFits(s)) {
-      s.attrs.algorithm = kWinograd;
-      status = library_.WeightLayout(s, &weight);
-    }
-    if (s.attrs.algorithm == kDirect || !status.ok()) {
-      s.attrs.algorithm = kDirect;
-      DISTIL_RETURN_IF_ERROR(library_.WeightLayout(s, &weight));
-    }
+    DISTIL_RETURN_IF_ERROR(Choose(&s, fixed_[node.in[1]], &weight));
     const DType t = s.bf16 ? DType::kBF16 : DType::kF32;
     const auto opaque = static_cast<uint32_t>(to_.opaque().size());
     to_.opaque().push_back(weight);
@@ -186,7 +209,7 @@ class Assigner {
       if (value.layout != Layout::kPlain) layout = value.layout;
       free = free && !Spatial(value.shape);
     }
-    if (free) layout = LayoutFor(first.shape[1], false);
+    if (free) layout = LayoutFor(first.shape[1]);
     Node n = node;
     for (size_t i = 0; i < node.in.size(); ++i) n.in[i] = Want(node.in[i], layout, t);
     map_[node.out[0]] = Describe(Add(std::move(n)), layout, t);
@@ -203,6 +226,7 @@ class Assigner {
   const Library& library_;
   const CompileOptions& options_;
   const Graph& from_;
+  std::vector<bool> fixed_;
   Graph to_;
   std::vector<ValueId> map_;
   int64_t groups_ = 1;

@@ -97,6 +97,8 @@ class OneDnn : public Backend {
   }
 
   Status Optimize(Graph* g, const CompileOptions& options) override {
+    if (options.bf16 && !library_.wide())
+      return Unsupported("bf16 needs a processor with AVX-512, oneDNN sees one with " + library_.isa());
     const ThreadScope scope(threads_);
     *g = Lower(*g, [](const Node&) { return false; });
     *g = Fuse(Fold(*g));

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <dnnl.hpp>
 #include <stdexcept>
+#include <string_view>
 #include <vector>
 
 namespace distil::onednn {
@@ -93,7 +94,13 @@ class PrimitiveKernel : public Kernel {
 struct ConvPrimitive {
   dnnl::primitive primitive;
   memory::desc x, w, y, scratchpad;
+  bool slow;  // reference code
 };
+
+template <class Desc>
+bool IsReference(const Desc& pd) {
+  return std::string_view(pd.impl_info_str()).find("ref") == 0;
+}
 
 dnnl::primitive_attr Attributes(const ConvSpec& s) {
   dnnl::primitive_attr attr;
@@ -112,7 +119,7 @@ dnnl::primitive_attr Attributes(const ConvSpec& s) {
 ConvPrimitive MakeConv(const dnnl::engine& engine, const ConvSpec& s) {
   const ConvAttrs& a = s.attrs;
   const auto algorithm =
-      a.algorithm == kWinograd ? dnnl::algorithm::convolution_winograd : dnnl::algorithm::convolution_direct;
+      a.algorithm == kDirect ? dnnl::algorithm::convolution_direct : dnnl::algorithm::convolution_winograd;
   const memory::dims strides{a.stride[0], a.stride[1]}, pad{a.pad[0], a.pad[1]};
   const memory::dims dilates{a.dilation[0] - 1, a.dilation[1] - 1};
   const memory::desc x = ImageDesc(s.x, s.x_layout, s.bf16), y = ImageDesc(s.y, s.y_layout, s.bf16);
@@ -120,8 +127,8 @@ ConvPrimitive MakeConv(const dnnl::engine& engine, const ConvSpec& s) {
   const memory::desc w(WeightDims(s.w, a.groups), wt, tag::any);
   const memory::desc dw(WeightDims(s.w, a.groups), type::f32, tag::any);
   const memory::desc bias = a.bias ? memory::desc({s.w[0]}, type::f32, tag::x) : memory::desc();
-  const auto prop =
-      s.kind == ConvKind::kForward ? dnnl::prop_kind::forward_inference : dnnl::prop_kind::forward_training;
+  const auto prop = s.kind == ConvKind::kForward && a.algorithm != kWinogradInside ? dnnl::prop_kind::forward_inference
+                                                                                   : dnnl::prop_kind::forward_training;
   const dnnl::primitive_attr attr = Attributes(s);
   // A gradient's primitive needs a forward one as a hint; a weight in any layout serves.
 #if DNNL_VERSION_MAJOR >= 3
@@ -130,14 +137,22 @@ ConvPrimitive MakeConv(const dnnl::engine& engine, const ConvSpec& s) {
   if (s.kind == ConvKind::kInput) {
     const dnnl::convolution_backward_data::primitive_desc pd(engine, algorithm, x, w, y, strides, dilates, pad, pad,
                                                              forward, attr);
-    return {dnnl::convolution_backward_data(pd), pd.diff_src_desc(), pd.weights_desc(), pd.diff_dst_desc(),
-            pd.scratchpad_desc()};
+    return {dnnl::convolution_backward_data(pd),
+            pd.diff_src_desc(),
+            pd.weights_desc(),
+            pd.diff_dst_desc(),
+            pd.scratchpad_desc(),
+            IsReference(pd)};
   }
   if (s.kind == ConvKind::kWeight) {
     const dnnl::convolution_backward_weights::primitive_desc pd(engine, algorithm, x, dw, y, strides, dilates, pad, pad,
                                                                 forward, attr);
-    return {dnnl::convolution_backward_weights(pd), pd.src_desc(), pd.diff_weights_desc(), pd.diff_dst_desc(),
-            pd.scratchpad_desc()};
+    return {dnnl::convolution_backward_weights(pd),
+            pd.src_desc(),
+            pd.diff_weights_desc(),
+            pd.diff_dst_desc(),
+            pd.scratchpad_desc(),
+            IsReference(pd)};
   }
 #else
   using Forward = dnnl::convolution_forward;
@@ -147,18 +162,26 @@ ConvPrimitive MakeConv(const dnnl::engine& engine, const ConvSpec& s) {
   if (s.kind == ConvKind::kInput) {
     const dnnl::convolution_backward_data::desc d(algorithm, x, w, y, strides, dilates, pad, pad);
     const dnnl::convolution_backward_data::primitive_desc pd(d, attr, engine, forward);
-    return {dnnl::convolution_backward_data(pd), pd.diff_src_desc(), pd.weights_desc(), pd.diff_dst_desc(),
-            pd.scratchpad_desc()};
+    return {dnnl::convolution_backward_data(pd),
+            pd.diff_src_desc(),
+            pd.weights_desc(),
+            pd.diff_dst_desc(),
+            pd.scratchpad_desc(),
+            IsReference(pd)};
   }
   if (s.kind == ConvKind::kWeight) {
     const dnnl::convolution_backward_weights::desc d(algorithm, x, dw, y, strides, dilates, pad, pad);
     const dnnl::convolution_backward_weights::primitive_desc pd(d, attr, engine, forward);
-    return {dnnl::convolution_backward_weights(pd), pd.src_desc(), pd.diff_weights_desc(), pd.diff_dst_desc(),
-            pd.scratchpad_desc()};
+    return {dnnl::convolution_backward_weights(pd),
+            pd.src_desc(),
+            pd.diff_weights_desc(),
+            pd.diff_dst_desc(),
+            pd.scratchpad_desc(),
+            IsReference(pd)};
   }
 #endif
-  return {dnnl::convolution_forward(forward), forward.src_desc(), forward.weights_desc(), forward.dst_desc(),
-          forward.scratchpad_desc()};
+  return {dnnl::convolution_forward(forward), forward.src_desc(),  forward.weights_desc(), forward.dst_desc(),
+          forward.scratchpad_desc(),          IsReference(forward)};
 }
 
 // oneDNN reports by exception; distil by Status.
@@ -210,10 +233,21 @@ bool Library::bf16_fast() const {
   return isa == dnnl::cpu_isa::avx512_core_bf16 || isa == dnnl::cpu_isa::avx512_core_amx;
 }
 
-Status Library::WeightLayout(const ConvSpec& spec, OpaqueLayout* out) const {
+bool Library::wide() const {
+  switch (dnnl::get_effective_cpu_isa()) {
+    case dnnl::cpu_isa::sse41:
+    case dnnl::cpu_isa::avx:
+    case dnnl::cpu_isa::avx2:
+    case dnnl::cpu_isa::avx2_vnni: return false;
+    default: return true;
+  }
+}
+
+Status Library::WeightLayout(const ConvSpec& spec, OpaqueLayout* out, bool* slow) const {
   return Guard("convolution", [&] {
     const ConvPrimitive c = MakeConv(impl_->engine, spec);
     *out = {c.w.get_size(), std::make_shared<memory::desc>(c.w)};
+    if (slow) *slow = c.slow;
   });
 }
 

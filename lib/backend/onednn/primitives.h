@@ -21,7 +21,9 @@ struct ConvSpec {
   bool bf16;  // x, w and y; a weight gradient stays f32
 };
 
-inline constexpr int64_t kDirect = 0, kWinograd = 1;  // ConvAttrs::algorithm
+// ConvAttrs::algorithm. A Winograd convolution works on transformed weights: a reorder makes them, once where weights
+// are fixed, or the convolution itself each time.
+inline constexpr int64_t kDirect = 0, kWinograd = 1, kWinogradInside = 2;
 
 class Library {
  public:
@@ -31,9 +33,11 @@ class Library {
   std::string version() const;  // "2.6.3"
   std::string isa() const;      // the instruction set that oneDNN chose: "avx512_core_bf16"
   bool bf16_fast() const;       // bf16 arithmetic is in hardware
+  bool wide() const;            // vectors have 16 lanes: code for blocks of 16 channels, and for bf16 at all
 
-  // The layout in which the convolution wants (or gives) its weight; as a Graph::opaque() entry.
-  Status WeightLayout(const ConvSpec& spec, OpaqueLayout* out) const;
+  // The layout in which the convolution wants (or gives) its weight; as a Graph::opaque() entry. `slow`, if not null:
+  // whether oneDNN has only its reference code for this convolution.
+  Status WeightLayout(const ConvSpec& spec, OpaqueLayout* out, bool* slow = nullptr) const;
   Status Conv(const ConvSpec& spec, std::unique_ptr<Kernel>* out) const;
   // From one weight layout to another; nullptr stands for row-major f32. `w` as in ConvSpec.
   Status ReorderWeight(const Shape& w, int64_t groups, const OpaqueLayout* from, const OpaqueLayout* to,
