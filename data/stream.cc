@@ -51,7 +51,7 @@ class StreamSource : public BatchSource {
     reader_ = std::thread([this] { Run(); });
     std::unique_lock<std::mutex> lock(mutex_);
     changed_.wait(lock, [this] { return opened_; });
-    return error_;
+    return open_error_;  // not error_: the reader may have read on, and failed, by now
   }
 
   Status Seek(uint32_t epoch, int64_t step) override {
@@ -121,7 +121,7 @@ class StreamSource : public BatchSource {
         file.Open(plan_.split->file, plan_.name, plan_.height, plan_.width, plan_.channels, plan_.split->size());
     std::unique_lock<std::mutex> lock(mutex_);
     opened_ = true;
-    error_ = status;
+    open_error_ = error_ = status;
     changed_.notify_all();
     if (!status.ok()) return;
     while (true) {
@@ -201,7 +201,7 @@ class StreamSource : public BatchSource {
   int64_t cursor_ = 0;
   uint64_t generation_ = 0;
   bool opened_ = false, stop_ = false;
-  Status error_;
+  Status open_error_, error_;
   // The reader's side.
   std::vector<uint32_t> order_;
   std::vector<int64_t> ends_;
