@@ -194,8 +194,9 @@ TEST_P(VectorOpsTest, PoolingHasTheBitsOfTheBaseSet) {
       for (bool bf16 : {false, true}) {
         for (const PoolWindow* windows : {tiling, overlapping}) {
           const int64_t gap = 3, place = lanes + gap;  // as in channels-last images
-          PoolPlane p = {windows,   windows, 6,     6,    6 * place,        place, 3, 3,
-                         3 * place, place,   lanes, bf16, windows == tiling};
+          PoolPlane p = {
+              windows,           windows,          6, 6, 6 * place, place, 3, 3, 3 * place, place, lanes, bf16,
+              windows == tiling, windows == tiling};
           const std::vector<float> x = Floats(36 * place), y = Floats(36 * place);
           std::vector<uint16_t> xh(x.size()), yh(x.size());
           ops_->store_bf16(x.data(), xh.data(), 36 * place);

@@ -47,6 +47,10 @@ bool Tile(const std::vector<PoolWindow>& windows, int64_t size) {
   return end == size;
 }
 
+bool AllTwo(const std::vector<PoolWindow>& windows) {
+  return std::all_of(windows.begin(), windows.end(), [](const PoolWindow& w) { return w.end - w.begin == 2; });
+}
+
 class Pool : public Kernel {
  public:
   // large, small: the two sizes of image.
@@ -70,7 +74,8 @@ class Pool : public Kernel {
               small_.sw,
               16,
               bf16,
-              Tile(rows_, large[2]) && Tile(cols_, large[3])};
+              Tile(rows_, large[2]) && Tile(cols_, large[3]),
+              AllTwo(rows_) && AllTwo(cols_)};
     parts_ = large.elements() < 20000 ? 1 : threads;
   }
 

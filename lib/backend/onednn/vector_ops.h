@@ -22,6 +22,7 @@ struct PoolPlane {
   int lanes;
   bool bf16;
   bool tiles;  // every place belongs to exactly one window
+  bool two;    // every window is 2 x 2
 };
 
 struct VectorOps {
