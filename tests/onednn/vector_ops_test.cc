@@ -95,6 +95,34 @@ TEST_P(VectorOpsTest, PointwiseOpsAreTheirFormulas) {
   }
 }
 
+TEST_P(VectorOpsTest, PairsAreTheirTwoOps) {
+  const struct {
+    Pair pair;
+    Op first, second;
+    int side, operands;
+  } pairs[] = {
+#define PAIR(first, second, side, operands, ...) \
+  {Pair::k##first##second##side, Op::k##first, Op::k##second, side, operands},
+#include "lib/backend/onednn/pairs.def"
+#undef PAIR
+  };
+  for (const auto& p : pairs) {
+    EXPECT_EQ(Arity(p.first) + Arity(p.second) - 1, p.operands);
+    for (int64_t n : kLengths) {
+      const std::vector<float> a = Floats(n), b = Floats(n), c = Floats(n), d = Floats(n);
+      std::vector<float> out(static_cast<size_t>(n) + 1, 77.0f);
+      const float* const in[4] = {a.data(), b.data(), c.data(), d.data()};
+      ops_->apply_pair(p.pair, in, out.data(), n);
+      for (size_t i = 0; i < a.size(); ++i) {
+        const float x = Scalar(p.first, a[i], b[i], 0);
+        const float want = p.side == 0 ? Scalar(p.second, x, c[i], d[i]) : Scalar(p.second, c[i], x, 0);
+        ExpectSame(out[i], want, std::string(OpName(p.first)) + " " + std::string(OpName(p.second)));
+      }
+      EXPECT_EQ(out.back(), 77.0f);
+    }
+  }
+}
+
 TEST_P(VectorOpsTest, Bf16IsRoundedToNearestEven) {
   struct {
     uint32_t f32;

@@ -22,16 +22,99 @@ struct Strides {
   int64_t s[kMaxDims];
 };
 
+// An instruction of the body, or two that run as one.
+struct Step {
+  enum Kind : uint8_t { kLoad, kConst, kOp, kPair } kind;
+  Op op;
+  Pair pair;
+  int args;        // how many earlier steps it reads
+  int32_t arg[4];  // them; of kLoad the input's number
+  double value;    // of kConst
+};
+
+// The pair in which the result of `first` is operand `side` of `second`, if there is one.
+bool FindPair(Op first, Op second, int side, Pair* out) {
+  static constexpr struct {
+    Op first, second;
+    int side;
+    Pair pair;
+  } kPairs[] = {
+#define PAIR(first, second, side, ...) {Op::k##first, Op::k##second, side, Pair::k##first##second##side},
+#include "lib/backend/onednn/pairs.def"
+#undef PAIR
+  };
+  if (second == Op::kAdd || second == Op::kMul) side = 0;  // the other order is the same
+  for (const auto& p : kPairs) {
+    if (p.first != first || p.second != second || p.side != side) continue;
+    *out = p.pair;
+    return true;
+  }
+  return false;
+}
+
+// The body's instructions as steps; where each instruction's result is goes to `at`.
+std::vector<Step> MakeSteps(const FusedBody& body, std::vector<int32_t>* at) {
+  const std::vector<FusedBody::Instr>& code = body.code;
+  std::vector<int> readers(code.size(), 0);
+  for (const FusedBody::Out& o : body.outs) readers[static_cast<size_t>(o.instr)] += 2;  // must exist by itself
+  for (const FusedBody::Instr& i : code)
+    for (int k = 0; i.kind == FusedBody::kOp && k < Arity(i.op); ++k) ++readers[static_cast<size_t>(i.arg[k])];
+  std::vector<int32_t> first(code.size(), -1);  // of the pair that ends here
+  std::vector<bool> inside(code.size(), false);
+  for (size_t j = 0; j < code.size(); ++j) {
+    for (int k = 0; code[j].kind == FusedBody::kOp && k < Arity(code[j].op) && first[j] < 0; ++k) {
+      const auto i = static_cast<size_t>(code[j].arg[k]);
+      Pair pair;
+      if (code[i].kind != FusedBody::kOp || readers[i] != 1 || first[i] >= 0 ||
+          !FindPair(code[i].op, code[j].op, k, &pair))
+        continue;
+      first[j] = code[j].arg[k];
+      inside[i] = true;
+    }
+  }
+  std::vector<Step> steps;
+  at->assign(code.size(), -1);
+  for (size_t j = 0; j < code.size(); ++j) {
+    if (inside[j]) continue;
+    const FusedBody::Instr& instr = code[j];
+    Step s{Step::kOp, instr.op, {}, 0, {instr.arg[0], 0, 0, 0}, instr.value};
+    if (instr.kind == FusedBody::kLoad) s.kind = Step::kLoad;
+    if (instr.kind == FusedBody::kConst) s.kind = Step::kConst;
+    if (instr.kind == FusedBody::kOp) {
+      auto add = [&](int32_t arg) { s.arg[s.args++] = (*at)[static_cast<size_t>(arg)]; };
+      if (first[j] >= 0) {
+        const FusedBody::Instr& before = code[static_cast<size_t>(first[j])];
+        s.kind = Step::kPair;
+        for (int k = 0; k < Arity(before.op); ++k) add(before.arg[k]);
+        for (int k = 0; k < Arity(instr.op); ++k) {
+          if (instr.arg[k] == first[j])
+            FindPair(before.op, instr.op, k, &s.pair);
+          else
+            add(instr.arg[k]);
+        }
+      } else {
+        for (int k = 0; k < Arity(instr.op); ++k) add(instr.arg[k]);
+      }
+    }
+    (*at)[j] = static_cast<int32_t>(steps.size());
+    steps.push_back(s);
+  }
+  return steps;
+}
+
 class Loop : public Kernel {
  public:
   Loop(const FusedBody& body, const std::vector<LoopOperand>& in, const std::vector<LoopOperand>& out, int threads)
-      : code_(body.code), outs_(body.outs), ops_(GetVectorOps()) {
+      : outs_(body.outs), ops_(GetVectorOps()) {
+    std::vector<int32_t> at;
+    code_ = MakeSteps(body, &at);
+    for (FusedBody::Out& o : outs_) o.instr = at[static_cast<size_t>(o.instr)];
     for (const LoopOperand& o : in) in_type_.push_back(o.dtype), in_offset_.push_back(o.offset);
     for (const LoopOperand& o : out) out_type_.push_back(o.dtype), out_offset_.push_back(o.offset);
     ArrangeDimensions(body.space, in, out);
     AssignRegisters();
     FindAliases(body.space, in, out);
-    const int64_t work = body.space.elements() * static_cast<int64_t>(code_.size() + 1);
+    const int64_t work = body.space.elements() * static_cast<int64_t>(body.code.size() + 1);
     parts_ = work < 60000 ? 1 : static_cast<int>(std::min<int64_t>(threads, tiles_));
     parts_ = std::max(parts_, 1);
     for (size_t o = 0; o < outs_.size(); ++o) {
@@ -139,24 +222,23 @@ class Loop : public Kernel {
     std::vector<size_t> last(n, 0);
     for (size_t i = 0; i < n; ++i) {
       last[i] = std::max(last[i], i);
-      if (code_[i].kind == FusedBody::kOp)
-        for (int k = 0; k < Arity(code_[i].op); ++k) last[static_cast<size_t>(code_[i].arg[k])] = i;
+      for (int k = 0; k < code_[i].args; ++k) last[static_cast<size_t>(code_[i].arg[k])] = i;
     }
     for (const FusedBody::Out& o : outs_) last[static_cast<size_t>(o.instr)] = n;
     std::vector<int> free;
     reg_.assign(n, -1);
     for (size_t i = 0; i < n; ++i) {
-      if (free.empty() || code_[i].kind != FusedBody::kOp) {
+      const bool computed = code_[i].args > 0;
+      if (free.empty() || !computed) {
         reg_[i] = registers_++;
       } else {
         reg_[i] = free.back();
         free.pop_back();
       }
-      if (code_[i].kind != FusedBody::kOp) continue;  // loads and constants keep their register: it may be cached
-      for (int k = 0; k < Arity(code_[i].op); ++k) {
+      for (int k = 0; k < code_[i].args; ++k) {
         const auto a = static_cast<size_t>(code_[i].arg[k]);
-        if (last[a] == i && code_[a].kind == FusedBody::kOp &&
-            std::find(free.begin(), free.end(), reg_[a]) == free.end())
+        // Loads and constants keep their register: it may be cached.
+        if (last[a] == i && code_[a].args > 0 && std::find(free.begin(), free.end(), reg_[a]) == free.end())
           free.push_back(reg_[a]);
       }
     }
@@ -168,9 +250,9 @@ class Loop : public Kernel {
       // Stored as it is by an output, an operand must not be overwritten by another output first.
       bool stored = false;
       for (const FusedBody::Out& o : outs_) {
-        const FusedBody::Instr& instr = code_[static_cast<size_t>(o.instr)];
-        stored = stored || (o.reduce == FusedBody::kStore && instr.kind == FusedBody::kLoad &&
-                            instr.arg[0] == static_cast<int32_t>(i));
+        const Step& step = code_[static_cast<size_t>(o.instr)];
+        stored = stored ||
+                 (o.reduce == FusedBody::kStore && step.kind == Step::kLoad && step.arg[0] == static_cast<int32_t>(i));
       }
       if (stored && out.size() > 1) continue;
       for (size_t o = 0; o < out.size(); ++o)
@@ -201,7 +283,7 @@ class Loop : public Kernel {
       std::fill_n(acc + acc_offset_[o], outs_[o].shape.elements(), start);
     }
     for (size_t i = 0; i < code_.size(); ++i)
-      if (code_[i].kind == FusedBody::kConst)
+      if (code_[i].kind == Step::kConst)
         std::fill_n(regs + reg_[i] * kTile, rows_ * cols_, static_cast<float>(code_[i].value));
     // Where each instruction's tile is, and for loads which address it was filled from.
     const float* at[kMaxCode];
@@ -231,14 +313,21 @@ class Loop : public Kernel {
       }
       const int64_t n = rows * cols;
       for (size_t i = 0; i < code_.size(); ++i) {
-        const FusedBody::Instr& instr = code_[i];
+        const Step& step = code_[i];
         float* r = regs + reg_[i] * kTile;
         at[i] = r;
-        if (instr.kind == FusedBody::kLoad) {
-          at[i] = Load(args.in[instr.arg[0]], static_cast<size_t>(instr.arg[0]), offset[instr.arg[0]], rows, cols, r,
-                       &cached[i]);
-        } else if (instr.kind == FusedBody::kOp) {
-          ops_.apply(instr.op, at[instr.arg[0]], at[instr.arg[1]], at[instr.arg[2]], r, n);
+        switch (step.kind) {
+          case Step::kLoad:
+            at[i] = Load(args.in[step.arg[0]], static_cast<size_t>(step.arg[0]), offset[step.arg[0]], rows, cols, r,
+                         &cached[i]);
+            break;
+          case Step::kConst: break;
+          case Step::kOp: ops_.apply(step.op, at[step.arg[0]], at[step.arg[1]], at[step.arg[2]], r, n); break;
+          case Step::kPair: {
+            const float* const in[4] = {at[step.arg[0]], at[step.arg[1]], at[step.arg[2]], at[step.arg[3]]};
+            ops_.apply_pair(step.pair, in, r, n);
+            break;
+          }
         }
       }
       // Reductions first: a store may overwrite an input that a reduction reads in place.
@@ -378,7 +467,7 @@ class Loop : public Kernel {
     }
   }
 
-  std::vector<FusedBody::Instr> code_;
+  std::vector<Step> code_;
   std::vector<FusedBody::Out> outs_;
   const VectorOps& ops_;
   std::vector<DType> in_type_, out_type_;

@@ -25,10 +25,18 @@ struct PoolPlane {
   bool two;    // every window is 2 x 2
 };
 
+enum class Pair : uint8_t {
+#define PAIR(first, second, side, ...) k##first##second##side,
+#include "lib/backend/onednn/pairs.def"
+#undef PAIR
+};
+
 struct VectorOps {
   const char* isa;
   // out[i] = op(a[i], b[i], c[i]), i < n; operands that the op does not have are ignored. n is any number.
   void (*apply)(Op op, const float* a, const float* b, const float* c, float* out, int64_t n);
+  // The same for a pair of ops, which has up to four operands.
+  void (*apply_pair)(Pair pair, const float* const in[4], float* out, int64_t n);
   void (*load_bf16)(const uint16_t* in, float* out, int64_t n);
   void (*store_bf16)(const float* in, uint16_t* out, int64_t n);  // to nearest, ties to even
   void (*load_i32)(const int32_t* in, float* out, int64_t n);
