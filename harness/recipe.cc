@@ -55,6 +55,7 @@ const std::vector<TrainKey>& Keys() {
       {"hue", Kind::kReal, 0.0, 0, 0.5, {}},
       {"bf16", Kind::kTruth, false, 0, 0, {}},
       {"winograd", Kind::kTruth, false, 0, 0, {}},
+      {"tf32", Kind::kTruth, false, 0, 0, {}},
   };
   return *keys;
 }

@@ -300,7 +300,7 @@ typedef struct distil_memory {
   { sizeof(distil_memory), 0, 0, 0, 0, 0 }
 
 /* A network compiled for batches of up to `batch` images in evaluation mode: batch norm folded, nothing kept. It
- * follows later changes of the network's weights. options: "bf16=1", "winograd=1", "mean=0.5,0.5,0.5 std=0.2,0.2,0.2"
+ * follows later changes of the network's weights. options: "bf16=1", "winograd=1", "tf32=1", "mean=0.5,0.5,0.5 std=0.2,0.2,0.2"
  * (for uint8 batches), "taps=f2,f3.pre,pooled" (fetched beside logits). NULL or "" for none. */
 DISTIL_API distil_status distil_inference_create(distil_network* network, int64_t batch, const char* options,
                                                  distil_inference** inference);
@@ -369,7 +369,7 @@ typedef struct distil_role {
  * - cross-entropy: ce (its factor) and smoothing;
  * - uint8 batches: mean and std, for all channels or one for each, and augmentation keyed by (seed, epoch, sample):
  *   crop_pad, crop_mode, flip, cutout, brightness, contrast, saturation, hue;
- * - the computation: bf16, winograd, gradients.
+ * - the computation: bf16, winograd, tf32, gradients.
  *
  * Roles are checked against the method. Teachers (roles that begin with "teacher") are frozen: nothing changes them. */
 DISTIL_API distil_status distil_trainer_create(distil_device* device, const char* method, const char* options,

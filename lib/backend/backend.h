@@ -20,6 +20,7 @@ namespace distil {
 struct CompileOptions {
   bool bf16 = false;      // convolutions and matmuls of networks compute in bf16; weights, statistics and losses in f32
   bool winograd = false;  // admit Winograd convolutions where they are faster (f32; slightly different rounding)
+  bool tf32 = false;      // f32 convolutions and matmuls may round their factors to 10 bits of mantissa (NVIDIA GPUs)
 };
 
 struct KernelArgs {
@@ -67,9 +68,11 @@ class Backend {
   virtual std::unique_ptr<Kernel> MakeCopy(size_t bytes) = 0;  // in[0] to out[0]
   virtual size_t Bytes(const Graph& g, ValueId v) const = 0;   // memory of a value in its layout
 
-  virtual Status Allocate(size_t bytes, Buffer* out) = 0;  // 64-byte aligned, zeroed
-  virtual void Upload(void* device, const void* host, size_t bytes) = 0;
-  virtual void Download(void* host, const void* device, size_t bytes) = 0;
+  virtual Status Allocate(size_t bytes, Buffer* out) = 0;  // 64-byte aligned (256 on GPUs), zeroed
+  // The bytes of `host` may change when Upload returns; those of Download are there when it returns. Ordered with the
+  // launches of Execute.
+  virtual Status Upload(void* device, const void* host, size_t bytes) = 0;
+  virtual Status Download(void* host, const void* device, size_t bytes) = 0;
   // Runs the launches in order. `cache` belongs to the caller's program and starts empty: a captured graph can live
   // there.
   virtual Status Execute(std::span<const Launch> launches, std::shared_ptr<void>* cache) = 0;
@@ -89,5 +92,7 @@ Status AllocateHost(const HostOptions& options, size_t bytes, Buffer* out);
 // The backends of this build.
 std::unique_ptr<Backend> MakeReferenceBackend(const HostOptions& options, DType real);  // kF32 or kF64
 std::unique_ptr<Backend> MakeOneDnnBackend(const HostOptions& options);
+// The device-th NVIDIA GPU. Errors say what is missing: in this build, on this machine, or of the device.
+Status MakeCudaBackend(int device, const HostOptions& options, std::unique_ptr<Backend>* out);
 
 }  // namespace distil

@@ -18,23 +18,24 @@ constexpr size_t kChunk = 1024;  // numbers converted at a time, so that no call
 // Copies numbers between a host array of T and device memory that holds `type`.
 template <class T>
 Status Put(Backend* backend, DType type, void* to, std::span<const T> values) {
-  auto upload = [&](auto tag) {
+  auto upload = [&](auto tag) -> Status {
     using D = decltype(tag);
     if constexpr (std::is_same_v<D, T>) {
-      backend->Upload(to, values.data(), values.size_bytes());
+      return backend->Upload(to, values.data(), values.size_bytes());
     } else {
       D chunk[kChunk];
       for (size_t i = 0; i < values.size(); i += kChunk) {
         const size_t n = std::min(kChunk, values.size() - i);
         for (size_t j = 0; j < n; ++j) chunk[j] = static_cast<D>(values[i + j]);
-        backend->Upload(static_cast<D*>(to) + i, chunk, n * sizeof(D));
+        DISTIL_RETURN_IF_ERROR(backend->Upload(static_cast<D*>(to) + i, chunk, n * sizeof(D)));
       }
+      return {};
     }
   };
   switch (type) {
-    case DType::kF32: upload(float()); return {};
-    case DType::kF64: upload(double()); return {};
-    case DType::kI32: upload(int32_t()); return {};
+    case DType::kF32: return upload(float());
+    case DType::kF64: return upload(double());
+    case DType::kI32: return upload(int32_t());
     case DType::kBF16: break;
   }
   return Internal("inputs, outputs and variables are never bf16");
@@ -42,23 +43,24 @@ Status Put(Backend* backend, DType type, void* to, std::span<const T> values) {
 
 template <class T>
 Status Get(Backend* backend, DType type, const void* from, std::span<T> values) {
-  auto download = [&](auto tag) {
+  auto download = [&](auto tag) -> Status {
     using D = decltype(tag);
     if constexpr (std::is_same_v<D, T>) {
-      backend->Download(values.data(), from, values.size_bytes());
+      return backend->Download(values.data(), from, values.size_bytes());
     } else {
       D chunk[kChunk];
       for (size_t i = 0; i < values.size(); i += kChunk) {
         const size_t n = std::min(kChunk, values.size() - i);
-        backend->Download(chunk, static_cast<const D*>(from) + i, n * sizeof(D));
+        DISTIL_RETURN_IF_ERROR(backend->Download(chunk, static_cast<const D*>(from) + i, n * sizeof(D)));
         for (size_t j = 0; j < n; ++j) values[i + j] = static_cast<T>(chunk[j]);
       }
+      return {};
     }
   };
   switch (type) {
-    case DType::kF32: download(float()); return {};
-    case DType::kF64: download(double()); return {};
-    case DType::kI32: download(int32_t()); return {};
+    case DType::kF32: return download(float());
+    case DType::kF64: return download(double());
+    case DType::kI32: return download(int32_t());
     case DType::kBF16: break;
   }
   return Internal("inputs, outputs and variables are never bf16");

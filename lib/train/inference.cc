@@ -50,7 +50,7 @@ Status Inference::Create(std::shared_ptr<Network> network, int64_t batch, const 
   }
   if (!g.ok()) return InvalidArgument("network " + network->spec().name + ": " + g.error());
   CompileOptions compile;
-  compile.bf16 = o.bf16, compile.winograd = o.winograd;
+  compile.bf16 = o.bf16, compile.winograd = o.winograd, compile.tf32 = o.tf32;
   Backend* backend = network->device()->backend.get();
   DISTIL_RETURN_IF_ERROR(Program::Compile(backend, g, compile, &n->program_));
   n->direct_ = backend->real() == DType::kF32 && n->program_->InputData("images") != nullptr;

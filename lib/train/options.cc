@@ -72,6 +72,7 @@ const Row<R> kTraining[] = {
 
     {{"bf16", "0", "compute networks in bfloat16; weights, statistics and losses stay in float32"}, &R::bf16},
     {{"winograd", "0", "admit Winograd convolutions: faster, with other rounding"}, &R::winograd},
+    {{"tf32", "0", "on NVIDIA GPUs: round factors of float32 convolutions and products to 10 bits"}, &R::tf32},
     {{"gradients", "0", "keep the gradients of the last step readable"}, &R::gradients},
 };
 
@@ -79,6 +80,7 @@ using I = InferenceOptions;
 const Row<I> kInference[] = {
     {{"bf16", "0", "compute in bfloat16"}, &I::bf16},
     {{"winograd", "0", "admit Winograd convolutions: faster, with other rounding"}, &I::winograd},
+    {{"tf32", "0", "on NVIDIA GPUs: round factors of float32 convolutions and products to 10 bits"}, &I::tf32},
     {{"mean", "0", "of uint8 images in [0,1]: one number, or one for each channel", -1e6, 1e6}, &I::mean},
     {{"std", "1", "of uint8 images in [0,1]: one number, or one for each channel", kTiny, 1e6}, &I::std},
     {{"taps", "", "taps that are kept beside the logits, with commas between", -kInf, kInf, ""}, &I::taps},

@@ -52,7 +52,7 @@ struct TrainingOptions {
   std::string crop_mode;
   double flip, brightness, contrast, saturation, hue;
   // The computation.
-  bool bf16, winograd, gradients;
+  bool bf16, winograd, tf32, gradients;
 };
 
 std::span<const OptionRow> TrainingOptionRows();
@@ -67,7 +67,7 @@ Status OverrideTrainingOptions(const TextOptions& given, TrainingOptions* out);
 // ---- Inference -----------------------------------------------------------------------------------------------------
 
 struct InferenceOptions {
-  bool bf16, winograd;
+  bool bf16, winograd, tf32;
   std::vector<double> mean, std;
   std::string taps;
 };

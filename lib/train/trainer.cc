@@ -178,7 +178,7 @@ Status Trainer::Compiled(int64_t batch, std::vector<StepProgram>** out) {
   DISTIL_RETURN_IF_ERROR(BuildGraphs(phase_, state_.get(), &context_, batch, &graphs));
   last_batch_ = batch;
   CompileOptions options;
-  options.bf16 = options_.bf16, options.winograd = options_.winograd;
+  options.bf16 = options_.bf16, options.winograd = options_.winograd, options.tf32 = options_.tf32;
   std::vector<StepProgram> programs;
   for (size_t i = 0; i < graphs.size(); ++i) {
     StepProgram p;
@@ -243,7 +243,7 @@ Status Trainer::Memory(int64_t batch, MemoryInfo* out) {
     DISTIL_RETURN_IF_ERROR(BuildGraphs(phase_, state_.get(), &context_, batch, &graphs));
     last_batch_ = batch;
     CompileOptions options;
-    options.bf16 = options_.bf16, options.winograd = options_.winograd;
+    options.bf16 = options_.bf16, options.winograd = options_.winograd, options.tf32 = options_.tf32;
     for (const auto& g : graphs) {
       MemoryInfo m;
       DISTIL_RETURN_IF_ERROR(Program::Plan(backend_, g->built(), options, &m));
@@ -390,32 +390,33 @@ Status Trainer::NonFinite(const Batch& batch, StepProgram* p) {
           what + " in step " + std::to_string(step_) + " (" + SampleText(batch, p) + "); the step was not applied"};
 }
 
-void Trainer::TakeSnapshots(std::vector<StepProgram>* programs, size_t current) {
+Status Trainer::TakeSnapshots(std::vector<StepProgram>* programs, size_t current) {
   for (Snapshot& s : (*programs)[current].snapshots)
-    backend_->Download(s.bytes.data(), s.variable->storage.data, s.bytes.size());
+    DISTIL_RETURN_IF_ERROR(backend_->Download(s.bytes.data(), s.variable->storage.data, s.bytes.size()));
+  return {};
 }
 
-void Trainer::Restore(std::vector<StepProgram>* programs, size_t current) {
+Status Trainer::Restore(std::vector<StepProgram>* programs, size_t current) {
   while (current-- > 0) {
     for (Snapshot& s : (*programs)[current].snapshots) {
-      backend_->Upload(s.variable->storage.data, s.bytes.data(), s.bytes.size());
+      DISTIL_RETURN_IF_ERROR(backend_->Upload(s.variable->storage.data, s.bytes.data(), s.bytes.size()));
       ++s.variable->version;
     }
   }
+  return {};
 }
 
 Status Trainer::Run(const Batch& batch, const Position& at, std::vector<StepProgram>* programs) {
   for (size_t i = 0; i < programs->size(); ++i) {
     StepProgram& p = (*programs)[i];
     Status s = Fill(batch, at, &p);
-    if (s.ok()) {
-      TakeSnapshots(programs, i);
-      s = p.program->Run();
-    }
+    if (s.ok()) s = TakeSnapshots(programs, i);
+    if (s.ok()) s = p.program->Run();
     if (s.ok()) s = Report(&p);
     if (s.ok() && p.report[0] != 1) s = NonFinite(batch, &p);
     if (!s.ok()) {
-      Restore(programs, i);
+      // A device that cannot take its variables back has a worse problem than the step's.
+      DISTIL_RETURN_IF_ERROR(Restore(programs, i));
       return s;
     }
   }

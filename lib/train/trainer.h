@@ -107,8 +107,8 @@ class Trainer {
   Status Report(StepProgram* p);
   Status NonFinite(const Batch& batch, StepProgram* p);
   std::string SampleText(const Batch& batch, StepProgram* p) const;
-  void TakeSnapshots(std::vector<StepProgram>* programs, size_t current);
-  void Restore(std::vector<StepProgram>* programs, size_t current);
+  Status TakeSnapshots(std::vector<StepProgram>* programs, size_t current);
+  Status Restore(std::vector<StepProgram>* programs, size_t current);
   Status Run(const Batch& batch, const Position& at, std::vector<StepProgram>* programs);
   size_t VariableBytes() const;
 

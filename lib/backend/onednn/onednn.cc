@@ -99,6 +99,7 @@ class OneDnn : public Backend {
   Status Optimize(Graph* g, const CompileOptions& options) override {
     if (options.bf16 && !library_.wide())
       return Unsupported("bf16 needs a processor with AVX-512, oneDNN sees one with " + library_.isa());
+    if (options.tf32) return Unsupported("tf32 is a number format of NVIDIA GPUs: this device has f32 and bf16");
     const ThreadScope scope(threads_);
     *g = Lower(*g, [](const Node&) { return false; });
     *g = Fuse(Fold(*g));
@@ -182,8 +183,14 @@ class OneDnn : public Backend {
   }
 
   Status Allocate(size_t bytes, Buffer* out) override { return AllocateHost(options_, bytes, out); }
-  void Upload(void* device, const void* host, size_t bytes) override { std::memcpy(device, host, bytes); }
-  void Download(void* host, const void* device, size_t bytes) override { std::memcpy(host, device, bytes); }
+  Status Upload(void* device, const void* host, size_t bytes) override {
+    std::memcpy(device, host, bytes);
+    return {};
+  }
+  Status Download(void* host, const void* device, size_t bytes) override {
+    std::memcpy(host, device, bytes);
+    return {};
+  }
 
   Status Execute(std::span<const Launch> launches, std::shared_ptr<void>*) override {
     // Inside a parallel region of the caller oneDNN would start no threads, and wait for them: a thread outside works.

@@ -91,8 +91,14 @@ class ReferenceBackend : public Backend {
   }
 
   Status Allocate(size_t bytes, Buffer* out) override { return AllocateHost(options_, bytes, out); }
-  void Upload(void* device, const void* host, size_t bytes) override { std::memcpy(device, host, bytes); }
-  void Download(void* host, const void* device, size_t bytes) override { std::memcpy(host, device, bytes); }
+  Status Upload(void* device, const void* host, size_t bytes) override {
+    std::memcpy(device, host, bytes);
+    return {};
+  }
+  Status Download(void* host, const void* device, size_t bytes) override {
+    std::memcpy(host, device, bytes);
+    return {};
+  }
 
   Status Execute(std::span<const Launch> launches, std::shared_ptr<void>*) override {
     for (const Launch& l : launches) l.kernel->Run({l.in.data(), l.out.data(), l.workspace});

@@ -1,0 +1,77 @@
+// Context: a GPU that was opened, with what every kernel on it shares.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "lib/backend/cuda/libraries.h"
+#include "lib/base/status.h"
+
+namespace distil::cuda {
+
+// Errors of the three libraries as a status: "<what>: <the library's own words>". Running out of memory, a lost device
+// and everything else have codes of their own.
+Status ToStatus(cudaError_t error, const char* what);
+Status ToStatus(const Cudnn& cudnn, cudnnStatus_t status, const char* what);
+Status ToStatus(const CublasLt& cublaslt, cublasStatus_t status, const char* what);
+
+#define DISTIL_CUDA(call) DISTIL_RETURN_IF_ERROR(::distil::cuda::ToStatus((call), #call))
+// With a `const Context& context` or `const Context* context`'s tables: DISTIL_CUDNN(c.cudnn(), cudnnSetStream(h, s)).
+#define DISTIL_CUDNN(table, call) DISTIL_RETURN_IF_ERROR(::distil::cuda::ToStatus((table), (table).call, #call))
+#define DISTIL_CUBLASLT(table, call) DISTIL_RETURN_IF_ERROR(::distil::cuda::ToStatus((table), (table).call, #call))
+
+struct DeviceInfo {
+  int index = 0;
+  std::string name;          // "NVIDIA H200"
+  int major = 0, minor = 0;  // compute capability
+  int multiprocessors = 0;
+  size_t memory = 0;            // bytes, of the whole device
+  size_t shared_per_block = 0;  // bytes that a block gets when it asks for more than 48 KiB
+  size_t l2 = 0;                // bytes
+  int driver = 0, runtime = 0;  // CUDA versions as 13000: the newest the driver knows, the one built with
+  size_t cudnn = 0, cublaslt = 0;
+};
+
+// Lives as long as the backend. One thread uses it at a time: the backend locks it around each of its calls.
+class Context {
+ public:
+  // Messages name what is missing: driver, a newer driver, the device, cuDNN, cuBLASLt, compute capability.
+  static Status Open(int index, std::unique_ptr<Context>* out);
+  ~Context();
+
+  const DeviceInfo& info() const { return info_; }
+  const Cudnn& cudnn() const { return *cudnn_; }
+  const CublasLt& cublaslt() const { return *cublaslt_; }
+  // A kernel that uses it sets its stream first, in every Enqueue.
+  cudnnHandle_t cudnn_handle() const { return cudnn_handle_; }
+  cublasLtHandle_t cublaslt_handle() const { return cublaslt_handle_; }
+  // Where steps and transfers run, in the order in which they are asked for.
+  cudaStream_t stream() const { return stream_; }
+
+ private:
+  friend class Scope;
+  Context() = default;
+  DeviceInfo info_;
+  const Cudnn* cudnn_ = nullptr;
+  const CublasLt* cublaslt_ = nullptr;
+  cudnnHandle_t cudnn_handle_ = nullptr;
+  cublasLtHandle_t cublaslt_handle_ = nullptr;
+  cudaStream_t stream_ = nullptr;
+  std::recursive_mutex mutex_;
+};
+
+// Holds the context for this thread and makes its device the current one; puts the caller's back in the end.
+class Scope {
+ public:
+  explicit Scope(Context& context);
+  ~Scope();
+
+ private:
+  std::lock_guard<std::recursive_mutex> lock_;
+  int before_ = -1;
+};
+
+}  // namespace distil::cuda
