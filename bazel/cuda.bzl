@@ -6,9 +6,8 @@ load("@cuda//:defs.bzl", "CUDA_ARCHS", "CUDA_AVAILABLE", "CUDA_VERSION", "NVCC")
 def if_cuda(there, missing = []):
     return there if CUDA_AVAILABLE else missing
 
-#One source for one set of architectures; \
-    - fmad = false as - ffp - contract = off on the CPU : a kernel that wants a fused
-#multiply - add calls fmaf.
+# One source for one set of architectures; -fmad=false as -ffp-contract=off on the CPU: a kernel that wants a fused
+# multiply-add calls fmaf.
 _FLAGS = [
     "-std=c++20",
     "-O3",
@@ -44,7 +43,7 @@ def _cuda_objects_impl(ctx):
             mnemonic = "CudaCompile",
             executable = ctx.attr.nvcc,
             arguments = [arguments],
-#The version makes the action another one when the toolkit at that path is.
+            # The version makes the action another one when the toolkit at that path is.
             env = {"DISTIL_NVCC_VERSION": ctx.attr.version, "PATH": "/usr/local/bin:/usr/bin:/bin", "TMPDIR": "/tmp"},
             inputs = depset(ctx.files.srcs, transitive = [compilation.headers]),
             outputs = [out],
@@ -87,8 +86,7 @@ def cuda_library(name, srcs = [], hdrs = [], deps = [], nvcc_copts = [], **kwarg
 
     Args:
       name: name of the target.
-      srcs: .cu files, which nvcc compiles;
-.cc files, which the C++ compiler does; .cuh, .h, .def and .inc files.
+      srcs: .cu files, which nvcc compiles; .cc files, which the C++ compiler does; .cuh, .h, .def and .inc files.
       hdrs: public headers.
       deps: cc_library targets that sources and headers include.
       nvcc_copts: further flags of nvcc.

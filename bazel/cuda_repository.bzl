@@ -83,7 +83,7 @@ cc_library(
     includes = ["include", "cudnn"],
 )
 
-#Loads the driver when it is first called, so that programs start without one.
+# Loads the driver when it is first called, so that programs start without one.
 cc_library(
     name = "cudart",
     linkopts = ["{lib}/libcudart_static.a", "-ldl", "-lrt", "-lpthread"],
