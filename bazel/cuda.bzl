@@ -6,8 +6,7 @@ load("@cuda//:defs.bzl", "CUDA_ARCHS", "CUDA_AVAILABLE", "CUDA_VERSION", "NVCC")
 def if_cuda(there, missing = []):
     return there if CUDA_AVAILABLE else missing
 
-# One source for one set of architectures; -fmad=false as -ffp-contract=off on the CPU: a kernel that wants a fused
-# multiply-add calls fmaf.
+# -fmad=false as -ffp-contract=off on the CPU: a kernel that wants a fused multiply-add calls fmaf.
 _FLAGS = [
     "-std=c++20",
     "-O3",
@@ -117,3 +116,8 @@ def cuda_library(name, srcs = [], hdrs = [], deps = [], nvcc_copts = [], **kwarg
         deps = deps + objects,
         **kwargs
     )
+
+def cuda_test(name, **kwargs):
+    """A cc_test that includes CUDA's headers; without a toolkit there is none."""
+    if CUDA_AVAILABLE:
+        native.cc_test(name = name, **kwargs)

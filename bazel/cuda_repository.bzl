@@ -8,7 +8,7 @@ then). These environment variables steer it, also as --repo_env=NAME=VALUE:
   CUDA_HOME, CUDNN_HOME    folders with bin/nvcc and include/cudnn.h; else /usr/local/cuda, then nvcc on PATH
 """
 
-_OLDEST_TOOLKIT = 12
+_OLDEST_TOOLKIT = 12030  # cudaStreamBeginCaptureToGraph
 _OLDEST_CUDNN = 9
 
 def _existing(ctx, folders, file):
@@ -51,8 +51,8 @@ def _find_toolkit(ctx):
     if not ctx.path(include + "/cublasLt.h").exists:
         return "the CUDA toolkit in %s had no include/cublasLt.h when it was built" % root
     version = _number(ctx.read(include + "/cuda_runtime_api.h"), "CUDART_VERSION")
-    if version < _OLDEST_TOOLKIT * 1000:
-        return "the CUDA toolkit in %s was older than CUDA %d when it was built" % (root, _OLDEST_TOOLKIT)
+    if version < _OLDEST_TOOLKIT:
+        return "the CUDA toolkit in %s was older than 12.3 when it was built" % root
     folders = [include, "/usr/include", "/usr/include/x86_64-linux-gnu"]
     if environ.get("CUDNN_HOME"):
         folders = [environ["CUDNN_HOME"] + "/include"]

@@ -10,7 +10,7 @@ namespace distil::harness {
 namespace {
 
 static_assert(static_cast<int>(Code::kNonFinite) == DISTIL_NON_FINITE &&
-                  static_cast<int>(Code::kInternal) == DISTIL_INTERNAL,
+                  static_cast<int>(Code::kDeviceLost) == DISTIL_DEVICE_LOST,
               "the library's codes are the harness's");
 
 Status Check(distil_status status) {
@@ -47,17 +47,22 @@ Status Device::Open(const std::string& name, int threads, std::unique_ptr<Device
   DISTIL_RETURN_IF_ERROR(Check(distil_device_open(name.c_str(), &options, &device->device_)));
   device->name_ = name;
   device->description_ = Text(distil_device_description(device->device_));
-  // "onednn 2.6.3, avx2, 2 threads", or "plain C++, f32" for the reference.
+  // "onednn 2.6.3, avx2, 2 threads", "cuda 13.0, NVIDIA H200 sm_90, driver 580.95.05, cudnn 9.13.0, cublaslt 13.1.0", or
+  // "plain C++, f32" for the reference.
   std::vector<std::string> parts = Split(device->description_, ',');
   for (std::string& part : parts) part = Trim(part);
   int64_t count = threads > 0 ? threads : 1;
-  if (parts.size() == 3) {
-    std::vector<std::string> library = Split(parts[0], ' ');
-    device->library_ = {library.front(), library.back()};
+  auto library = [&](const std::string& part) {
+    if (const size_t space = part.find(' '); space != part.npos)
+      device->libraries_[part.substr(0, space)] = Trim(part.substr(space));
+  };
+  if (parts.size() > 2) {
+    library(parts[0]);
     device->isa_ = parts[1];
-    ParseInteger(Split(parts[2], ' ')[0], &count);
+    for (size_t i = 2; i < parts.size(); ++i)
+      if (!ParseInteger(Split(parts[i], ' ')[0], &count)) library(parts[i]);
   } else {
-    device->library_ = {"distil", distil_version()};
+    device->libraries_ = {{"distil", distil_version()}};
     device->isa_ = parts.back();
   }
   device->threads_ = static_cast<int>(count);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -42,14 +43,15 @@ class Device {
   const std::string& description() const { return description_; }  // "onednn 2.6.3, avx2, 2 threads"
   const std::string& isa() const { return isa_; }
   int threads() const { return threads_; }
-  std::pair<std::string, std::string> library() const { return library_; }  // "onednn", "2.6.3"
+  // "onednn" -> "2.6.3"; of a GPU also "cudnn", "cublaslt", "driver"
+  const std::map<std::string, std::string>& libraries() const { return libraries_; }
   distil_device* get() const { return device_; }
 
  private:
   Device() = default;
   distil_device* device_ = nullptr;
   std::string name_, description_, isa_;
-  std::pair<std::string, std::string> library_;
+  std::map<std::string, std::string> libraries_;
   int threads_ = 1;
 };
 

@@ -81,7 +81,7 @@ void FillIn(const PlannedRun& run, const Device& device, const RunData& data, in
   r->classes = d.num_classes, r->height = d.height, r->width = d.width, r->channels = d.channels;
   r->revision = SourceRevision(), r->version = LibraryVersion();
   r->device = device.name(), r->isa = device.isa(), r->threads = device.threads();
-  r->libraries = {device.library()};
+  r->libraries = device.libraries();
 }
 
 // The run under way: what the loop below needs between steps.

@@ -76,7 +76,8 @@ typedef enum distil_status {
   DISTIL_OUT_OF_MEMORY = 6,
   DISTIL_NON_FINITE = 7,          /* a loss or gradient became NaN or infinite; the step was not applied */
   DISTIL_FAILED_PRECONDITION = 8, /* the right call at the wrong moment */
-  DISTIL_INTERNAL = 9             /* a bug in distil: please report it */
+  DISTIL_INTERNAL = 9,            /* a bug in distil: please report it */
+  DISTIL_DEVICE_LOST = 10         /* the GPU failed and what was on it is gone: start again from a checkpoint */
 } distil_status;
 
 /* "invalid argument", ... Never NULL, also for numbers that are no status. */
@@ -106,14 +107,16 @@ typedef struct distil_device_options {
 #define DISTIL_DEVICE_OPTIONS_INIT \
   { sizeof(distil_device_options), 0, NULL, NULL, NULL, NULL, NULL }
 
-/* name: "cpu" (oneDNN), "reference" (plain C++, f32), "reference:f64" (the same in double precision: the oracle).
- * options: NULL for the defaults. */
+/* name: "cpu" (oneDNN), "cuda" or "cuda:0", "cuda:1", ... (an NVIDIA GPU), "reference" (plain C++, f32),
+ * "reference:f64" (the same in double precision: the oracle).
+ * options: NULL for the defaults. A GPU's memory comes from the CUDA runtime: it refuses an allocator.
+ * DISTIL_UNSUPPORTED says what a GPU lacks here: this build's CUDA backend, a driver, cuDNN, cuBLASLt, a capability. */
 DISTIL_API distil_status distil_device_open(const char* name, const distil_device_options* options,
                                             distil_device** device);
 DISTIL_API void distil_device_close(distil_device* device);
-/* "onednn 2.6.3, avx512_core_bf16, 2 threads": for records. Lives as long as the device. */
+/* "onednn 2.6.3, avx512_core_bf16, 2 threads", "cuda 13.0, NVIDIA H200 sm_90, driver ..., cudnn ...": for records. Lives as long as the device. */
 DISTIL_API const char* distil_device_description(const distil_device* device);
-/* Names for distil_device_open: the i-th, or NULL past the end. */
+/* Names for distil_device_open: the i-th, or NULL past the end. "cuda:0" stands for all GPUs. */
 DISTIL_API const char* distil_device_name(size_t i);
 
 /* ---- Networks ---------------------------------------------------------------------------------------------------- */
@@ -300,8 +303,8 @@ typedef struct distil_memory {
   { sizeof(distil_memory), 0, 0, 0, 0, 0 }
 
 /* A network compiled for batches of up to `batch` images in evaluation mode: batch norm folded, nothing kept. It
- * follows later changes of the network's weights. options: "bf16=1", "winograd=1", "tf32=1", "mean=0.5,0.5,0.5 std=0.2,0.2,0.2"
- * (for uint8 batches), "taps=f2,f3.pre,pooled" (fetched beside logits). NULL or "" for none. */
+ * follows later changes of the network's weights. options: "bf16=1", "winograd=1", "tf32=1",
+ * "mean=0.5,0.5,0.5 std=0.2,0.2,0.2" (for uint8 batches), "taps=f2,f3.pre,pooled" (fetched beside logits). NULL or "" for none. */
 DISTIL_API distil_status distil_inference_create(distil_network* network, int64_t batch, const char* options,
                                                  distil_inference** inference);
 DISTIL_API void distil_inference_free(distil_inference* inference);

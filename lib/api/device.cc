@@ -6,16 +6,30 @@
 namespace distil::api {
 namespace {
 
-struct DeviceKind {
-  const char* name;
-  std::unique_ptr<Backend> (*make)(const HostOptions&);
-};
+// For messages and lists; "cuda" and "cuda:1", ... work as well.
+constexpr const char* kNames[] = {"cpu", "cuda:0", "reference", "reference:f64"};
 
-constexpr DeviceKind kDevices[] = {
-    {"cpu", MakeOneDnnBackend},
-    {"reference", [](const HostOptions& o) { return MakeReferenceBackend(o, DType::kF32); }},
-    {"reference:f64", [](const HostOptions& o) { return MakeReferenceBackend(o, DType::kF64); }},
-};
+// Whether `name` is a GPU's: its number then, or -1 for one that cannot be.
+bool IsCuda(const std::string& name, int* device) {
+  if (name.rfind("cuda", 0) != 0 || (name.size() > 4 && name[4] != ':')) return false;
+  const std::string number = name.size() > 4 ? name.substr(5) : "0";
+  const bool digits = !number.empty() && number.size() < 5 && number.find_first_not_of("0123456789") == number.npos;
+  *device = digits ? std::stoi(number) : -1;
+  return true;
+}
+
+Status Make(const std::string& name, const HostOptions& host, std::unique_ptr<Backend>* out) {
+  int device;
+  if (IsCuda(name, &device)) {
+    if (device < 0) return NotFound("device '" + name + "' has no number behind 'cuda:': the first GPU is cuda:0");
+    return MakeCudaBackend(device, host, out);
+  }
+  if (name == "cpu") *out = MakeOneDnnBackend(host);
+  if (name == "reference") *out = MakeReferenceBackend(host, DType::kF32);
+  if (name == "reference:f64") *out = MakeReferenceBackend(host, DType::kF64);
+  const std::vector<std::string> names(std::begin(kNames), std::end(kNames));
+  return *out ? Status() : NotFound(NoSuch("device", name, names));
+}
 
 Status Open(const char* name, const distil_device_options* options, distil_device* out) {
   auto device = std::make_shared<Device>();
@@ -36,12 +50,7 @@ Status Open(const char* name, const distil_device_options* options, distil_devic
         f(user, level == Device::kWarning ? DISTIL_LOG_WARNING : DISTIL_LOG_INFO, message.c_str());
       };
   }
-  std::vector<std::string> names;
-  for (const DeviceKind& kind : kDevices) {
-    names.push_back(kind.name);
-    if (names.back() == name) device->backend = kind.make(host);
-  }
-  if (!device->backend) return NotFound(NoSuch("device", name, names));
+  DISTIL_RETURN_IF_ERROR(Make(name, host, &device->backend));
   device->name = name;
   out->description = device->backend->description();
   out->device = std::move(device);
@@ -70,4 +79,4 @@ void distil_device_close(distil_device* device) { delete device; }
 
 const char* distil_device_description(const distil_device* device) { return device ? device->description.c_str() : ""; }
 
-const char* distil_device_name(size_t i) { return i < std::size(api::kDevices) ? api::kDevices[i].name : nullptr; }
+const char* distil_device_name(size_t i) { return i < std::size(api::kNames) ? api::kNames[i] : nullptr; }

@@ -29,6 +29,7 @@ static_assert(static_cast<int>(Code::kOutOfMemory) == DISTIL_OUT_OF_MEMORY);
 static_assert(static_cast<int>(Code::kNonFinite) == DISTIL_NON_FINITE);
 static_assert(static_cast<int>(Code::kFailedPrecondition) == DISTIL_FAILED_PRECONDITION);
 static_assert(static_cast<int>(Code::kInternal) == DISTIL_INTERNAL);
+static_assert(static_cast<int>(Code::kDeviceLost) == DISTIL_DEVICE_LOST);
 
 Status Options(const char* text, TextOptions* out) { return SplitOptions(text ? text : "", out); }
 
@@ -70,6 +71,7 @@ const char* distil_status_name(distil_status status) {
     case DISTIL_NON_FINITE: return "not finite";
     case DISTIL_FAILED_PRECONDITION: return "failed precondition";
     case DISTIL_INTERNAL: return "internal error";
+    case DISTIL_DEVICE_LOST: return "device lost";
   }
   return "unknown status";
 }

@@ -53,6 +53,7 @@ struct Launch {
   std::vector<const void*> in;
   std::vector<void*> out;
   void* workspace;
+  std::vector<size_t> in_bytes = {}, out_bytes = {};  // of each; of the workspace: kernel->workspace()
 };
 
 class Backend {
@@ -68,13 +69,24 @@ class Backend {
   virtual std::unique_ptr<Kernel> MakeCopy(size_t bytes) = 0;  // in[0] to out[0]
   virtual size_t Bytes(const Graph& g, ValueId v) const = 0;   // memory of a value in its layout
 
+  // How eagerly the planner reuses memory. A launch takes over memory of a launch fewer than this many before it only
+  // when it must wait for that launch anyway, because it needs its results; of others, always. 1 packs tightest; a
+  // backend that runs launches at the same time asks for more, so that sharing does not put them in a line.
+  virtual int reuse_distance() const { return 1; }
+
+  // Whether so many bytes more can be had; if not, kOutOfMemory with what is asked for and what is free.
+  virtual Status HasRoom(size_t bytes) {
+    (void)bytes;
+    return {};
+  }
   virtual Status Allocate(size_t bytes, Buffer* out) = 0;  // 64-byte aligned (256 on GPUs), zeroed
   // The bytes of `host` may change when Upload returns; those of Download are there when it returns. Ordered with the
   // launches of Execute.
   virtual Status Upload(void* device, const void* host, size_t bytes) = 0;
   virtual Status Download(void* host, const void* device, size_t bytes) = 0;
-  // Runs the launches in order. `cache` belongs to the caller's program and starts empty: a captured graph can live
-  // there.
+  // Runs the launches as if in order: launches that share no memory which one of them writes may run at the same time.
+  // It may return before they are done; what goes wrong later is reported by a later call. `cache` belongs to the
+  // caller's program and starts empty: a captured graph can live there.
   virtual Status Execute(std::span<const Launch> launches, std::shared_ptr<void>* cache) = 0;
 };
 

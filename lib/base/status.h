@@ -18,6 +18,7 @@ enum class Code {
   kNonFinite,           // a loss term or gradient became NaN or infinite
   kFailedPrecondition,  // right call, wrong moment
   kInternal,            // a bug in distil
+  kDeviceLost,          // the device failed: what was on it is gone
 };
 
 class [[nodiscard]] Status {

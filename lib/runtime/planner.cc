@@ -18,10 +18,48 @@ struct Slot {
   size_t bytes;
   int first, last;
   size_t offset = 0;
+  std::vector<int> users = {};  // the launches that touch it, when the order of launches is not all that counts
 };
 
-// Gives each slot, in this order, the lowest place where it overlaps nothing that is alive at the same time.
-size_t PackInOrder(const std::vector<size_t>& order, std::vector<Slot>* slots) {
+// Which launches wait for which because they need their results, and how far back memory may be taken over from a
+// launch that they need not wait for.
+class Order {
+ public:
+  Order(const Graph& g, const std::vector<PlannedLaunch>& launches, int distance) : distance_(distance) {
+    if (distance_ <= 1) return;
+    std::map<NodeId, size_t> launch_of;
+    before_.resize(launches.size());
+    for (size_t t = 0; t < launches.size(); ++t) {
+      before_[t].assign(t, false);
+      for (ValueId v : g.node(launches[t].node).in) {
+        while (g.producer(v).op == Op::kReshape) v = g.producer(v).in[0];
+        const auto it = launch_of.find(g.value(v).node);
+        if (it == launch_of.end() || before_[t][it->second]) continue;
+        before_[t][it->second] = true;
+        for (size_t k = 0; k < it->second; ++k)
+          if (before_[it->second][k]) before_[t][k] = true;
+      }
+      launch_of[launches[t].node] = t;
+    }
+  }
+
+  // Whether the two may not lie in the same place.
+  bool Conflict(const Slot& a, const Slot& b) const {
+    const Slot &early = a.first < b.first ? a : b, &late = a.first < b.first ? b : a;
+    if (early.last >= late.first) return true;
+    if (distance_ <= 1 || late.first - early.last >= distance_) return false;
+    for (int t : early.users)
+      if (late.first - t < distance_ && !before_[static_cast<size_t>(late.first)][static_cast<size_t>(t)]) return true;
+    return false;
+  }
+
+ private:
+  int distance_;
+  std::vector<std::vector<bool>> before_;  // [t][s]: launch t needs, directly or not, what launch s computes
+};
+
+// Gives each slot, in this order, the lowest place where it overlaps nothing that it may not share memory with.
+size_t PackInOrder(const std::vector<size_t>& order, const Order& launches, std::vector<Slot>* slots) {
   std::vector<size_t> placed;  // by offset
   size_t total = 0;
   for (size_t s : order) {
@@ -30,7 +68,7 @@ size_t PackInOrder(const std::vector<size_t>& order, std::vector<Slot>* slots) {
     size_t at = 0;
     for (size_t p : placed) {
       const Slot& other = (*slots)[p];
-      if (other.last < slot.first || other.first > slot.last) continue;
+      if (!launches.Conflict(slot, other)) continue;
       if (at + slot.bytes <= other.offset) break;
       at = std::max(at, other.offset + Align(other.bytes));
     }
@@ -44,7 +82,7 @@ size_t PackInOrder(const std::vector<size_t>& order, std::vector<Slot>* slots) {
 }
 
 // Offsets for all slots, by the best of three orders: largest first, largest and longest first, oldest first.
-size_t Pack(std::vector<Slot>& slots) {
+size_t Pack(const Order& launches, std::vector<Slot>& slots) {
   std::vector<size_t> order(slots.size());
   std::iota(order.begin(), order.end(), 0);
   size_t best = ~size_t{0};
@@ -60,7 +98,7 @@ size_t Pack(std::vector<Slot>& slots) {
       return x != y ? x > y : a < b;
     });
     std::vector<Slot> attempt = slots;
-    const size_t total = PackInOrder(order, &attempt);
+    const size_t total = PackInOrder(order, launches, &attempt);
     if (total >= best) continue;
     best = total;
     packed = std::move(attempt);
@@ -219,10 +257,10 @@ class Planner {
         if (plan_.places[v].kind != Place::kNone) continue;
         plan_.places[v].kind = Place::kArena;
         slot_of_[v] = static_cast<int>(slots.size());
-        slots.push_back({backend_->Bytes(g_, v), t, t});
+        slots.push_back({backend_->Bytes(g_, v), t, t, 0, {t}});
       }
       for (ValueId v : node.in)
-        if (const int s = slot_of_[Root(v)]; s >= 0) slots[s].last = t;
+        if (const int s = slot_of_[Root(v)]; s >= 0) slots[s].last = t, slots[s].users.push_back(t);
     }
   }
 
@@ -245,6 +283,7 @@ class Planner {
             if (j != i && slot_of_[Root(node.in[j])] == from) safe = safe && i != prefer && kernel.MayAlias(j, o);
           if (!safe) continue;
           slots[from].last = slots[to].last;
+          slots[from].users.insert(slots[from].users.end(), slots[to].users.begin(), slots[to].users.end());
           slots[to].bytes = 0;
           for (ValueId v = 0; v < slot_of_.size(); ++v)
             if (slot_of_[v] == to && (&slots == &every_slots_) == !constant_[v]) slot_of_[v] = from;
@@ -298,12 +337,14 @@ class Planner {
   Status Finish() {
     auto workspaces = [](const std::vector<PlannedLaunch>& launches, std::vector<Slot>& slots) {
       for (int t = 0; t < static_cast<int>(launches.size()); ++t)
-        slots.push_back({launches[t].kernel->workspace(), t, t});
+        slots.push_back({launches[t].kernel->workspace(), t, t, 0, {t}});
     };
     const size_t once = once_slots_.size(), every = every_slots_.size();
     workspaces(plan_.once, once_slots_);
     workspaces(plan_.every, every_slots_);
-    plan_.arena = std::max(Pack(once_slots_), Pack(every_slots_));
+    const int distance = backend_->reuse_distance();
+    plan_.arena = std::max(Pack(Order(g_, plan_.once, distance), once_slots_),
+                           Pack(Order(g_, plan_.every, distance), every_slots_));
     plan_.live = std::max(MostAlive(once_slots_, plan_.once.size()), MostAlive(every_slots_, plan_.every.size()));
     for (ValueId v = 0; v < g_.value_count(); ++v) {
       Place& p = plan_.places[v];

@@ -94,10 +94,17 @@ struct Program::Impl {
     return nullptr;
   }
 
+  std::vector<size_t> Sizes(const std::vector<ValueId>& values) const {
+    std::vector<size_t> bytes;
+    for (ValueId v : values) bytes.push_back(backend->Bytes(graph, v));
+    return bytes;
+  }
+
   std::vector<Launch> Bind(const std::vector<PlannedLaunch>& planned) const {
     std::vector<Launch> launches;
     for (const PlannedLaunch& p : planned) {
-      Launch l{p.kernel.get(), {}, {}, static_cast<char*>(arena.data) + p.workspace};
+      const Node& node = graph.node(p.node);
+      Launch l{p.kernel.get(), {}, {}, static_cast<char*>(arena.data) + p.workspace, Sizes(node.in), Sizes(node.out)};
       for (const Place& place : p.in) l.in.push_back(Address(place));
       for (const Place& place : p.out) l.out.push_back(Address(place));
       launches.push_back(std::move(l));
@@ -145,13 +152,16 @@ struct Program::Impl {
         return InvalidArgument("variable " + v->name + " was not allocated for the " + std::string(backend->name()) +
                                " backend's number type");
     }
+    DISTIL_RETURN_IF_ERROR(backend->HasRoom(plan.arena + plan.constants + plan.io));
     DISTIL_RETURN_IF_ERROR(backend->Allocate(plan.arena, &arena));
     DISTIL_RETURN_IF_ERROR(backend->Allocate(plan.constants, &constants));
     DISTIL_RETURN_IF_ERROR(backend->Allocate(plan.io, &io));
     once = Bind(plan.once);
     every = Bind(plan.every);
-    for (const PlannedCopy& c : plan.copies)
-      every.push_back({c.kernel.get(), {Address(c.from)}, {c.to->storage.data}, nullptr});
+    for (const PlannedCopy& c : plan.copies) {
+      const size_t bytes = c.to->storage.bytes;
+      every.push_back({c.kernel.get(), {Address(c.from)}, {c.to->storage.data}, nullptr, {bytes}, {bytes}});
+    }
     return {};
   }
 

@@ -81,7 +81,17 @@ TEST(Misuse, Devices) {
   Check({
       {"no name", kBad, "name is NULL", [&] { return distil_device_open(nullptr, nullptr, &d); }},
       {"no output", kBad, "device is NULL", [&] { return distil_device_open("reference", nullptr, nullptr); }},
-      {"unknown", DISTIL_NOT_FOUND, "no device 'cuda'", [&] { return distil_device_open("cuda", nullptr, &d); }},
+      {"unknown", DISTIL_NOT_FOUND, "no device 'cuba'", [&] { return distil_device_open("cuba", nullptr, &d); }},
+      {"no number", DISTIL_NOT_FOUND, "'cuda:' has no number",
+       [&] { return distil_device_open("cuda:", nullptr, &d); }},
+      {"no such number", DISTIL_NOT_FOUND, "'cuda:-1' has no number",
+       [&] { return distil_device_open("cuda:-1", nullptr, &d); }},
+      {"allocator of a GPU", DISTIL_UNSUPPORTED, "CUDA",
+       [&] {
+         o = DISTIL_DEVICE_OPTIONS_INIT;
+         o.allocate = Take, o.release = Give;
+         return distil_device_open("cuda:0", &o, &d);
+       }},
       {"size", kBad, "start with DISTIL_DEVICE_OPTIONS_INIT", open([&] { o.struct_size = 0; })},
       {"threads", kBad, "threads is -1", open([&] { o.threads = -1; })},
       {"half an allocator", kBad, "belong together", open([&] { o.allocate = Take; })},
@@ -91,7 +101,7 @@ TEST(Misuse, Devices) {
   EXPECT_STREQ(distil_device_description(nullptr), "");
   EXPECT_EQ(distil_device_name(1000), nullptr);
   EXPECT_STREQ(distil_status_name(static_cast<distil_status>(99)), "unknown status");
-  for (int s = 0; s <= DISTIL_INTERNAL; ++s)
+  for (int s = 0; s <= DISTIL_DEVICE_LOST; ++s)
     EXPECT_GT(std::strlen(distil_status_name(static_cast<distil_status>(s))), 1u);
 }
 

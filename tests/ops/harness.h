@@ -20,7 +20,10 @@ struct TestBackend {
   bool bf16;
   double eps;  // of the numbers it computes with
 };
+// "cuda" and "cuda_bf16" are among them where the device cuda:0 can be opened.
 const std::vector<TestBackend>& TestBackends();
+// Why it cannot be; "" where it can. Tests that need a GPU skip with it.
+const std::string& WhyNoCuda();
 
 Backend* ReferenceF64();
 

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <set>
 
 #include "tests/runtime/random_graph.h"
 
@@ -118,6 +119,98 @@ TEST_P(Planner, NothingIsOverwrittenTooEarly) {
     Memory(b.get(), r.graph, plan).Check();
     if (HasFailure()) return;
   }
+}
+
+// A backend that runs launches at the same time.
+class Spread : public Backend {
+ public:
+  Spread(std::unique_ptr<Backend> b, int distance) : b_(std::move(b)), distance_(distance) {}
+  std::string_view name() const override { return b_->name(); }
+  std::string description() const override { return b_->description(); }
+  DType real() const override { return b_->real(); }
+  int reuse_distance() const override { return distance_; }
+  Status Optimize(Graph* g, const CompileOptions& options) override { return b_->Optimize(g, options); }
+  Status MakeKernel(const Graph& g, NodeId n, std::unique_ptr<Kernel>* out) override {
+    return b_->MakeKernel(g, n, out);
+  }
+  std::unique_ptr<Kernel> MakeCopy(size_t bytes) override { return b_->MakeCopy(bytes); }
+  size_t Bytes(const Graph& g, ValueId v) const override { return b_->Bytes(g, v); }
+  Status Allocate(size_t bytes, Buffer* out) override { return b_->Allocate(bytes, out); }
+  Status Upload(void* to, const void* from, size_t n) override { return b_->Upload(to, from, n); }
+  Status Download(void* to, const void* from, size_t n) override { return b_->Download(to, from, n); }
+  Status Execute(std::span<const Launch> launches, std::shared_ptr<void>* cache) override {
+    return b_->Execute(launches, cache);
+  }
+
+ private:
+  std::unique_ptr<Backend> b_;
+  int distance_;
+};
+
+// Which cells of the arena a launch touches; of its outputs only those that take over no memory of an own input, which
+// is the kernel's affair.
+struct Touched {
+  std::set<size_t> all, fresh;
+};
+Touched CellsOf(const Backend& b, const Graph& g, const PlannedLaunch& l) {
+  Touched t;
+  auto add = [](const Place& p, size_t bytes, std::set<size_t>* to) {
+    for (size_t at = 0; p.kind == Place::kArena && at < bytes; at += 64) to->insert((p.offset + at) / 64);
+  };
+  const Node& n = g.node(l.node);
+  std::set<size_t> own;
+  for (size_t i = 0; i < n.in.size(); ++i) add(l.in[i], b.Bytes(g, n.in[i]), &own);
+  for (size_t i = 0; i < n.out.size(); ++i) add(l.out[i], b.Bytes(g, n.out[i]), &t.all);
+  add({Place::kArena, l.workspace, nullptr}, l.kernel->workspace(), &t.all);
+  for (size_t c : t.all)
+    if (!own.count(c)) t.fresh.insert(c);
+  t.all.insert(own.begin(), own.end());
+  return t;
+}
+
+// Within the distance, memory is taken over only from launches whose results are needed anyway; results stay right.
+TEST(Planner, KeepsItsDistance) {
+  size_t more = 0;
+  for (uint64_t seed : TestSeeds(kGraphs)) {
+    SCOPED_TRACE("DISTIL_TEST_SEED=" + std::to_string(seed));
+    const int distance = 2 + static_cast<int>(seed % 40);
+    Spread spread(MakeReferenceBackend({}, DType::kF32), distance);
+    RandomGraph r = MakeRandomGraph(seed, &spread, false), tight = MakeRandomGraph(seed, &spread, false);
+    Graph& g = r.graph;
+    ASSERT_TRUE(spread.Optimize(&g, {}).ok());
+    MemoryPlan plan, tight_plan;
+    ASSERT_TRUE(PlanMemory(&spread, &g, &plan).ok());
+    Memory(&spread, g, plan).Check();
+    const std::unique_ptr<Backend> eager = MakeReferenceBackend({}, DType::kF32);
+    ASSERT_TRUE(eager->Optimize(&tight.graph, {}).ok());
+    ASSERT_TRUE(PlanMemory(eager.get(), &tight.graph, &tight_plan).ok());
+    more += plan.arena > tight_plan.arena;
+
+    const size_t n = plan.every.size();
+    std::vector<Touched> touched;
+    std::map<NodeId, size_t> launch_of;
+    std::vector<std::set<size_t>> needs(n);
+    for (size_t t = 0; t < n; ++t) {
+      touched.push_back(CellsOf(spread, g, plan.every[t]));
+      for (ValueId v : g.node(plan.every[t].node).in) {
+        while (g.producer(v).op == Op::kReshape) v = g.producer(v).in[0];
+        if (const auto it = launch_of.find(g.value(v).node); it != launch_of.end()) {
+          needs[t].insert(it->second);
+          needs[t].insert(needs[it->second].begin(), needs[it->second].end());
+        }
+      }
+      launch_of[plan.every[t].node] = t;
+      for (size_t s = t - std::min(t, static_cast<size_t>(distance) - 1); s < t; ++s) {
+        if (needs[t].count(s)) continue;
+        for (size_t c : touched[t].fresh)
+          if (touched[s].all.count(c)) {
+            ADD_FAILURE() << "launch " << t << " takes over memory of launch " << s << ", distance " << distance;
+            return;
+          }
+      }
+    }
+  }
+  EXPECT_GT(more, 0u);  // or nothing was tested
 }
 
 // Runs three steps. A naive program's variables are written by hand.

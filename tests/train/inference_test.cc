@@ -46,9 +46,7 @@ TEST(Score, NaNIsNeverRight) {
   EXPECT_EQ(s.top5, 1);
 }
 
-class OnDevice : public testing::TestWithParam<std::string> {};
-INSTANTIATE_TEST_SUITE_P(Devices, OnDevice, testing::Values("cpu", "reference", "reference:f64"),
-                         [](const auto& info) { return info.param == "reference:f64" ? "f64" : info.param; });
+INSTANTIATE_TEST_SUITE_P(Devices, OnDevice, kDevices, DeviceName);
 
 TEST_P(OnDevice, SmallerBatchesGiveTheSameNumbers) {
   const auto device = MakeDevice(GetParam());

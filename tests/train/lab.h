@@ -15,10 +15,22 @@
 
 namespace distil {
 
-// "cpu", "reference" or "reference:f64". Made once for each test program and log function.
+// Why the GPU cannot be used here; "" when it can.
+inline const std::string& WhyNoGpu() {
+  static std::unique_ptr<Backend> open;  // kept: opening it costs more than most tests
+  static const Status status = MakeCudaBackend(0, {}, &open);
+  return status.message();
+}
+
+// "cpu", "cuda:0", "reference" or "reference:f64".
 inline std::shared_ptr<Device> MakeDevice(const std::string& name, HostOptions host = {}) {
   auto d = std::make_shared<Device>();
   d->name = name;
+  if (name == "cuda:0") {
+    const Status s = MakeCudaBackend(0, host, &d->backend);
+    EXPECT_TRUE(s.ok()) << s.message();
+    return d;
+  }
   if (host.threads == 0) host.threads = 2;
   d->backend = name == "cpu" ? MakeOneDnnBackend(host)
                              : MakeReferenceBackend(host, name == "reference:f64" ? DType::kF64 : DType::kF32);
@@ -40,6 +52,18 @@ inline std::shared_ptr<Device> MakeDevice(const std::string& name, HostOptions h
 inline void ExpectError(const Status& s, Code code, const std::string& text) {
   EXPECT_EQ(static_cast<int>(s.code()), static_cast<int>(code)) << s.message();
   EXPECT_NE(s.message().find(text), std::string::npos) << "message: " << s.message() << "\nwanted: " << text;
+}
+
+// Tests of one device, that of the parameter. On "cuda:0" they skip, with the reason, where there is no GPU.
+class OnDevice : public testing::TestWithParam<std::string> {
+ protected:
+  void SetUp() override {
+    if (GetParam() == "cuda:0" && !WhyNoGpu().empty()) GTEST_SKIP() << WhyNoGpu();
+  }
+};
+inline const auto kDevices = testing::Values("cpu", "cuda:0", "reference", "reference:f64");
+inline std::string DeviceName(const testing::TestParamInfo<std::string>& info) {
+  return info.param == "reference:f64" ? "f64" : info.param == "cuda:0" ? "cuda" : info.param;
 }
 
 // Two convolutions with batch norm on [3,8,8], five classes; with dropout where that is asked for.

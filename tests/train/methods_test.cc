@@ -51,7 +51,8 @@ std::shared_ptr<Network> Small(const std::shared_ptr<Device>& device, const std:
 }
 
 struct Training {
-  std::shared_ptr<Device> device = MakeDevice("cpu");
+  explicit Training(const std::string& device_name = "cpu") : device(MakeDevice(device_name)) {}
+  std::shared_ptr<Device> device;
   Trainer::Roles roles;
   std::unique_ptr<Trainer> trainer;
 
@@ -72,14 +73,16 @@ struct Training {
   }
 };
 
-class Methods : public testing::TestWithParam<Case> {};
+class Methods : public testing::TestWithParam<std::tuple<std::string, Case>> {};
 
 TEST_P(Methods, TenSteps) {
-  Training run;
-  ASSERT_OK(run.Make(GetParam().method, GetParam().options));
+  const auto& [device, c] = GetParam();
+  if (device == "cuda:0" && !WhyNoGpu().empty()) GTEST_SKIP() << WhyNoGpu();
+  Training run(device);
+  ASSERT_OK(run.Make(c.method, c.options));
   const size_t exported = run.roles[0].second->all().size();
   std::vector<double> losses;
-  const int64_t before = GetParam().before;
+  const int64_t before = c.before;
   for (int64_t k = 0; k < before + kSteps; ++k) {
     StepResult r;
     ASSERT_OK(run.Step(&r));
@@ -94,8 +97,13 @@ TEST_P(Methods, TenSteps) {
   EXPECT_EQ(run.roles[0].second->all().size(), exported);  // nothing auxiliary is in the network
 }
 
-INSTANTIATE_TEST_SUITE_P(All, Methods, testing::ValuesIn(kCases),
-                         [](const auto& info) { return std::string(info.param.method) + std::to_string(info.index); });
+std::string NameOf(const testing::TestParamInfo<std::tuple<std::string, Case>>& info) {
+  const auto& [device, c] = info.param;
+  return device.substr(0, device.find(':')) + "_" + c.method + std::to_string(info.index % std::size(kCases));
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Methods,
+                         testing::Combine(testing::Values("cpu", "cuda:0"), testing::ValuesIn(kCases)), NameOf);
 
 TEST(Methods, AllAreTrainedHere) {
   std::set<std::string> trained;

@@ -85,9 +85,7 @@ std::unique_ptr<Training> Fresh(const std::string& device) {
   return run;
 }
 
-class OnDevice : public testing::TestWithParam<std::string> {};
-INSTANTIATE_TEST_SUITE_P(Devices, OnDevice, testing::Values("cpu", "reference", "reference:f64"),
-                         [](const auto& info) { return info.param == "reference:f64" ? "f64" : info.param; });
+INSTANTIATE_TEST_SUITE_P(Devices, OnDevice, kDevices, DeviceName);
 
 TEST_P(OnDevice, TwoRunsGiveTheSameBits) {
   auto a = Fresh(GetParam()), b = Fresh(GetParam());

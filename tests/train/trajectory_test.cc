@@ -71,6 +71,7 @@ void ExpectSummary(const std::vector<double>& got, const Json& want, double tole
 class Trajectory : public testing::TestWithParam<Case> {};
 
 TEST_P(Trajectory, LikePyTorch) {
+  if (GetParam().device == "cuda:0" && !WhyNoGpu().empty()) GTEST_SKIP() << WhyNoGpu();
   const Json& run = File()["runs"][GetParam().run];
   const bool f64 = GetParam().device == "reference:f64";
   const auto device = MakeDevice(GetParam().device);
@@ -136,6 +137,7 @@ std::vector<Case> Cases() {
   std::vector<Case> cases;
   for (size_t i = 0; i < File()["runs"].size(); ++i) {
     cases.push_back({"cpu", i});
+    cases.push_back({"cuda:0", i});
     // The oracle is slow: only small networks, and what f32 tells least about.
     const Json& run = File()["runs"][i];
     const std::string name = run["name"].string();
@@ -145,7 +147,8 @@ std::vector<Case> Cases() {
 }
 
 std::string NameOf(const testing::TestParamInfo<Case>& info) {
-  const std::string device = info.param.device == "cpu" ? "cpu" : "f64";
+  const std::string device =
+      info.param.device == "reference:f64" ? "f64" : info.param.device.substr(0, info.param.device.find(':'));
   return device + "_" + File()["runs"][info.param.run]["name"].string();
 }
 

@@ -1,6 +1,9 @@
 #include "lib/backend/cuda/context.h"
 
 #include <algorithm>
+#include <fstream>
+#include <map>
+#include <sstream>
 
 namespace distil::cuda {
 namespace {
@@ -8,6 +11,16 @@ namespace {
 constexpr int kOldestMajor = 8;  // Ampere: bf16 in hardware
 
 std::string CudaVersion(int v) { return std::to_string(v / 1000) + "." + std::to_string(v % 1000 / 10); }
+
+// "NVRM version: NVIDIA UNIX x86_64 Kernel Module  580.95.05  ...": the first word that is a version.
+std::string DriverRelease() {
+  std::ifstream file("/proc/driver/nvidia/version");
+  std::string line, word;
+  std::getline(file, line);
+  for (std::istringstream words(line); words >> word;)
+    if (word.find('.') != word.npos && word.find_first_not_of("0123456789.") == word.npos) return word;
+  return "";
+}
 
 // No driver, or one that is older than the runtime in this program.
 Status CheckDriver(DeviceInfo* info) {
@@ -34,6 +47,22 @@ Status ToStatus(cudaError_t error, const char* what) {
     case cudaErrorInsufficientDriver:
     case cudaErrorNoKernelImageForDevice:
     case cudaErrorUnsupportedPtxVersion: code = Code::kUnsupported; break;
+    case cudaErrorHardwareStackError:
+    case cudaErrorIllegalAddress:
+    case cudaErrorIllegalInstruction:
+    case cudaErrorInvalidAddressSpace:
+    case cudaErrorInvalidPc:
+    case cudaErrorLaunchFailure:
+    case cudaErrorLaunchTimeout:
+    case cudaErrorMisalignedAddress:
+    case cudaErrorECCUncorrectable:
+    case cudaErrorNvlinkUncorrectable:
+    case cudaErrorContextIsDestroyed:
+    case cudaErrorDevicesUnavailable:
+    case cudaErrorUnknown:
+      return {Code::kDeviceLost, std::string("the GPU is lost: ") + cudaGetErrorString(error) + " (" +
+                                     cudaGetErrorName(error) + ", seen by " + what +
+                                     "); nothing on it can be read any more: start again from the last checkpoint"};
     default: break;
   }
   return {code, std::string(what) + ": " + cudaGetErrorString(error) + " (" + cudaGetErrorName(error) + ")"};
@@ -50,8 +79,19 @@ Status ToStatus(const CublasLt& cublaslt, cublasStatus_t status, const char* wha
           std::string(what) + ": " + cublaslt.cublasLtGetStatusString(status)};
 }
 
-Status Context::Open(int index, std::unique_ptr<Context>* out) {
-  std::unique_ptr<Context> c(new Context);
+Status Context::Open(int index, std::shared_ptr<Context>* out) {
+  static std::mutex mutex;
+  static std::map<int, std::weak_ptr<Context>> opened;
+  const std::lock_guard<std::mutex> lock(mutex);
+  *out = opened[index].lock();
+  if (*out) return {};
+  DISTIL_RETURN_IF_ERROR(OpenFresh(index, out));
+  opened[index] = *out;
+  return {};
+}
+
+Status Context::OpenFresh(int index, std::shared_ptr<Context>* out) {
+  std::shared_ptr<Context> c(new Context);
   DeviceInfo& info = c->info_;
   DISTIL_RETURN_IF_ERROR(CheckDriver(&info));
   int devices = 0;
@@ -63,6 +103,7 @@ Status Context::Open(int index, std::unique_ptr<Context>* out) {
                     (devices == 1 ? "one, cuda:0" : "cuda:0 to cuda:" + std::to_string(devices - 1)));
   cudaDeviceProp p;
   DISTIL_CUDA(cudaGetDeviceProperties(&p, index));
+  info.driver_release = DriverRelease();
   info.index = index, info.name = p.name, info.major = p.major, info.minor = p.minor;
   info.multiprocessors = p.multiProcessorCount, info.memory = p.totalGlobalMem;
   info.shared_per_block = p.sharedMemPerBlockOptin, info.l2 = static_cast<size_t>(std::max(p.l2CacheSize, 0));
@@ -75,6 +116,8 @@ Status Context::Open(int index, std::unique_ptr<Context>* out) {
   info.cudnn = c->cudnn().cudnnGetVersion(), info.cublaslt = c->cublaslt().cublasLtGetVersion();
   const Scope scope(*c);
   DISTIL_CUDA(cudaStreamCreateWithFlags(&c->stream_, cudaStreamNonBlocking));
+  DISTIL_CUDA(cudaStreamCreateWithFlags(&c->capture_stream_, cudaStreamNonBlocking));
+  DISTIL_RETURN_IF_ERROR(c->transfer_.Open(c->stream_));
   DISTIL_CUDNN(c->cudnn(), cudnnCreate(&c->cudnn_handle_));
   DISTIL_CUBLASLT(c->cublaslt(), cublasLtCreate(&c->cublaslt_handle_));
   *out = std::move(c);
@@ -86,6 +129,8 @@ Context::~Context() {
   const Scope scope(*this);
   if (cudnn_handle_) cudnn_->cudnnDestroy(cudnn_handle_);
   if (cublaslt_handle_) cublaslt_->cublasLtDestroy(cublaslt_handle_);
+  cudaStreamSynchronize(stream_);
+  if (capture_stream_) cudaStreamDestroy(capture_stream_);
   cudaStreamDestroy(stream_);
 }
 

@@ -4,6 +4,7 @@
 #include "lib/backend/backend.h"
 #include "lib/backend/cuda/context.h"
 #include "lib/backend/cuda/kernel.h"
+#include "lib/backend/cuda/launch_graph.h"
 #include "lib/backend/cuda/layout.h"
 #include "lib/expr/lower.h"
 #include "lib/graph/fold.h"
@@ -27,14 +28,18 @@ class Copy : public CudaKernel {
 
 class CudaBackend : public Backend {
  public:
-  explicit CudaBackend(std::unique_ptr<Context> context) : context_(std::move(context)) {}
+  explicit CudaBackend(std::shared_ptr<Context> context) : context_(std::move(context)) {}
 
   std::string_view name() const override { return "cuda"; }
   std::string description() const override {
     const DeviceInfo& i = context_->info();
     auto version = [](int v) { return std::to_string(v / 1000) + "." + std::to_string(v % 1000 / 10); };
-    return "cuda " + version(i.runtime) + ", " + i.name + ", driver for CUDA " + version(i.driver) + ", cuDNN " +
-           std::to_string(i.cudnn) + ", cuBLASLt " + std::to_string(i.cublaslt);
+    auto release = [](size_t v) {
+      return std::to_string(v / 10000) + "." + std::to_string(v % 10000 / 100) + "." + std::to_string(v % 100);
+    };
+    return "cuda " + version(i.runtime) + ", " + i.name + " sm_" + std::to_string(i.major) + std::to_string(i.minor) +
+           ", driver " + (i.driver_release.empty() ? "for CUDA " + version(i.driver) : i.driver_release) + ", cudnn " +
+           release(i.cudnn) + ", cublaslt " + release(i.cublaslt);
   }
 
   Status Optimize(Graph* g, const CompileOptions& options) override {
@@ -54,49 +59,70 @@ class CudaBackend : public Backend {
     return static_cast<size_t>(v.shape.elements()) * DTypeSize(v.dtype);
   }
 
+  int reuse_distance() const override { return kReuseDistance; }
+
+  Status HasRoom(size_t bytes) override {
+    const Scope scope(*context_);
+    size_t free = 0, total = 0;
+    DISTIL_CUDA(cudaMemGetInfo(&free, &total));
+    return bytes <= free ? Status() : OutOfMemory(bytes, free, total);
+  }
   Status Allocate(size_t bytes, Buffer* out) override {
     *out = {};
     if (bytes == 0) return {};
     const Scope scope(*context_);
     void* p = nullptr;
     if (const cudaError_t e = cudaMalloc(&p, bytes); e != cudaSuccess) {
-      size_t free = 0, total = 0;
-      cudaMemGetInfo(&free, &total);
       if (e != cudaErrorMemoryAllocation) return ToStatus(e, "cudaMalloc");
-      return {Code::kOutOfMemory, "the GPU has no " + std::to_string(bytes) + " bytes: " + std::to_string(free) +
-                                      " of " + std::to_string(total) + " are free"};
+      cudaGetLastError();  // it is no lasting error
+      size_t free = 0, total = 0;
+      DISTIL_CUDA(cudaMemGetInfo(&free, &total));
+      return OutOfMemory(bytes, free, total);
     }
     out->data = p, out->bytes = bytes;
-    out->release = [this](void* memory, size_t) {
-      const Scope released(*context_);
-      cudaFree(memory);
+    out->release = [context = context_](void* memory, size_t) {
+      const Scope released(*context);
+      cudaFree(memory);  // waits for what uses it
     };
     DISTIL_CUDA(cudaMemsetAsync(p, 0, bytes, context_->stream()));
     return {};
   }
   Status Upload(void* device, const void* host, size_t bytes) override {
     const Scope scope(*context_);
-    DISTIL_CUDA(cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, context_->stream()));
-    DISTIL_CUDA(cudaStreamSynchronize(context_->stream()));
-    return {};
+    return context_->transfer().Upload(device, host, bytes);
   }
   Status Download(void* host, const void* device, size_t bytes) override {
     const Scope scope(*context_);
-    DISTIL_CUDA(cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, context_->stream()));
-    DISTIL_CUDA(cudaStreamSynchronize(context_->stream()));
-    return {};
+    return context_->transfer().Download(host, device, bytes);
   }
 
-  Status Execute(std::span<const Launch> launches, std::shared_ptr<void>*) override {
+  // Captures the launches in the first call and whenever they are others than before, and replays them.
+  Status Execute(std::span<const Launch> launches, std::shared_ptr<void>* cache) override {
+    if (launches.empty()) return {};
     const Scope scope(*context_);
-    for (const Launch& l : launches)
-      DISTIL_RETURN_IF_ERROR(
-          static_cast<CudaKernel*>(l.kernel)->Enqueue({l.in.data(), l.out.data(), l.workspace}, context_->stream()));
-    return {};
+    auto* graph = static_cast<LaunchGraph*>(cache->get());
+    if (!graph || !graph->Fits(launches)) {
+      cache->reset();
+      std::unique_ptr<LaunchGraph> captured;
+      DISTIL_RETURN_IF_ERROR(LaunchGraph::Capture(context_.get(), launches, &captured));
+      *cache = std::shared_ptr<LaunchGraph>(std::move(captured));
+      graph = static_cast<LaunchGraph*>(cache->get());
+    }
+    return graph->Run();
   }
 
  private:
-  std::unique_ptr<Context> context_;
+  // A step has some hundreds of launches: enough of a teacher and a student fit in this window to keep a GPU busy, and
+  // memory grows by no more than what so many launches write.
+  static constexpr int kReuseDistance = 64;
+
+  static Status OutOfMemory(size_t bytes, size_t free, size_t total) {
+    auto mib = [](size_t n) { return std::to_string(n >> 20) + " MiB"; };
+    return {Code::kOutOfMemory, "the GPU has no room for " + mib(bytes) + " more: " + mib(free) + " of its " +
+                                    mib(total) + " are free; a smaller batch needs less"};
+  }
+
+  std::shared_ptr<Context> context_;
 };
 
 }  // namespace
@@ -105,7 +131,7 @@ class CudaBackend : public Backend {
 Status MakeCudaBackend(int device, const HostOptions& options, std::unique_ptr<Backend>* out) {
   if (options.allocate)
     return Unsupported("memory of a cuda device comes from the CUDA runtime: an allocator of one's own is for the CPU");
-  std::unique_ptr<cuda::Context> context;
+  std::shared_ptr<cuda::Context> context;
   DISTIL_RETURN_IF_ERROR(cuda::Context::Open(device, &context));
   *out = std::make_unique<cuda::CudaBackend>(std::move(context));
   return {};

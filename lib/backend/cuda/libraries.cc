@@ -113,20 +113,21 @@ Status OpenLibrary(const std::string& title, const std::vector<std::string>& nam
     *handle = dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL);
     return *handle != nullptr;
   };
-  const size_t own = Split(Environment("DISTIL_CUDA_LIBRARY_PATH")).size();
-  for (size_t i = 0; i <= folders.size(); ++i) {
-    // The loader's own places come after the folders that the user named.
-    if (i == std::min(own, folders.size()))
-      for (const std::string& name : names)
-        if (open(name)) return {};
-    if (i == folders.size()) break;
+  auto open_in = [&](const std::string& folder) {
     for (const std::string& name : names) {
-      const std::string path = folders[i] + "/" + name;
+      const std::string path = folder + "/" + name;
       if (access(path.c_str(), F_OK) != 0) continue;
-      if (open(path)) return {};
+      if (open(path)) return true;
       if (const char* e = dlerror(); e && reason.empty()) reason = e;
     }
-  }
+    return false;
+  };
+  for (const std::string& folder : Split(Environment("DISTIL_CUDA_LIBRARY_PATH")))
+    if (open_in(folder)) return {};
+  for (const std::string& name : names)
+    if (open(name)) return {};
+  for (const std::string& folder : folders)
+    if (open_in(folder)) return {};
   std::string where = "the dynamic loader's places";
   for (const std::string& f : folders) where += ", " + f;
   return Unsupported(title + " (" + names.front() + ") " +

@@ -38,7 +38,7 @@ Status LoadCublasLt(const CublasLt** out);
 // the message.
 Status OpenLibrary(const std::string& title, const std::vector<std::string>& names, void** handle);
 
-// The folders that OpenLibrary tries beside the dynamic loader's own places, in order. `environment` gives a variable
+// The folders that exist of those that OpenLibrary tries beside the dynamic loader's own places, in order. `environment` gives a variable
 // of the environment, "" when it is not set.
 std::vector<std::string> LibraryFolders(const std::function<std::string(const char*)>& environment);
 
