@@ -1,10 +1,15 @@
 """The distribution: one tar archive with header, static library, pkg-config file and CMake package."""
 
 load("@bazel_tools//tools/cpp:toolchain_utils.bzl", "find_cpp_toolchain")
+load("@cuda//:defs.bzl", "CUDA_AVAILABLE", "CUDA_LIB")
 load(":version.bzl", "VERSION")
 
-# What a program that links libdistil.a needs besides.
-_PRIVATE_LIBRARIES = ["dnnl", "stdc++", "gomp", "pthread", "dl", "m"]
+# What a program that links libdistil.a needs besides. With the CUDA backend that is the runtime of the toolkit it was
+# built with, whose folder no compiler searches by itself; cuDNN and cuBLASLt are loaded when a GPU is opened.
+_PRIVATE_LIBRARIES = ["dnnl"] + (
+    ["cudart_static", "rt"] if CUDA_AVAILABLE else []
+) + ["stdc++", "gomp", "pthread", "dl", "m"]
+_PRIVATE_FOLDERS = [CUDA_LIB] if CUDA_AVAILABLE else []
 
 def _own_objects(dep):
     """Object files of the targets of this workspace below dep; what the system brings is not distil's to ship."""
@@ -65,8 +70,10 @@ def _substituted_impl(ctx):
         template = ctx.file.template,
         output = ctx.outputs.out,
         substitutions = {
-            "@CMAKE_LIBRARIES@": ";".join(_PRIVATE_LIBRARIES),
-            "@PC_LIBRARIES@": " ".join(["-l" + library for library in _PRIVATE_LIBRARIES]),
+            "@CMAKE_LIBRARIES@": ";".join(["-L" + folder for folder in _PRIVATE_FOLDERS] + _PRIVATE_LIBRARIES),
+            "@PC_LIBRARIES@": " ".join(
+                ["-L" + folder for folder in _PRIVATE_FOLDERS] + ["-l" + library for library in _PRIVATE_LIBRARIES],
+            ),
             "@VERSION@": VERSION,
         },
     )
