@@ -6,7 +6,7 @@
 #include <cstring>
 #include <limits>
 
-#include "tests/onednn/images.h"
+#include "tests/graph/images.h"
 #include "tests/ops/harness.h"
 
 namespace distil::onednn {

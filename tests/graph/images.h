@@ -8,7 +8,7 @@
 
 #include "lib/graph/graph.h"
 
-namespace distil::onednn {
+namespace distil {
 
 inline float FromBf16(uint16_t v) { return std::bit_cast<float>(uint32_t{v} << 16); }
 inline uint16_t ToBf16(float v) {
@@ -32,4 +32,4 @@ inline std::vector<Layout> LayoutsOf(const Shape& s) {
   return layouts;
 }
 
-}  // namespace distil::onednn
+}  // namespace distil
