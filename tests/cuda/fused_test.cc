@@ -112,7 +112,7 @@ void Check(const RandomBody& c, Rng* rng, bool special) {
 }
 
 TEST(Fused, RandomBodies) {
-  for (uint64_t seed : TestSeeds(400)) {
+  for (uint64_t seed : TestSeeds(120)) {
     SCOPED_TRACE("DISTIL_TEST_SEED=" + std::to_string(seed));
     Rng rng(seed);
     const RandomBody c = AnyBody(&rng, /*blocked=*/false);

@@ -174,7 +174,10 @@ class Writer {
   Lanes Load(size_t memory, const Group& g) {
     const Val& address = g.address[memory];
     const Asm::If valid(&a_, g.valid);
-    if (LaneStride(memory) == 0) return {LoadOne(memory, address, 0)};
+    if (LaneStride(memory) == 0) {
+      const Asm::If any(&a_, g.lane_valid.empty() ? Val() : g.lane_valid[0]);
+      return {LoadOne(memory, address, 0)};
+    }
     if (g.lane_valid.empty() && p_.Vector(static_cast<int>(memory))) return LoadVector(memory, address);
     Lanes lanes;
     for (int l = 0; l < p_.lanes; ++l) {
