@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "lib/backend/convolution.h"
 #include "lib/backend/onednn/layout.h"
 #include "lib/expr/layers.h"
 #include "tests/graph/random_graph.h"
@@ -156,7 +157,7 @@ TEST_P(Convolutions, RunInFastCode) {
       if (n.op != Op::kConv2d && n.op != Op::kConv2dInput && n.op != Op::kConv2dWeight) continue;
       OpaqueLayout weight;
       bool slow = false;
-      const Status s = library.WeightLayout(onednn::SpecOf(g, n), &weight, &slow);
+      const Status s = library.WeightLayout(SpecOf(g, n), &weight, &slow);
       EXPECT_TRUE(s.ok()) << s.message();
       EXPECT_FALSE(slow) << Describe(g, n) << (options.bf16 ? " bf16" : "");
     }

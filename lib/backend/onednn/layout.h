@@ -7,9 +7,6 @@
 
 namespace distil::onednn {
 
-// The convolution that a node stands for, from the shapes, layouts and formats of its operands.
-ConvSpec SpecOf(const Graph& g, const Node& n);
-
 // Rewrites `g` with Reorder nodes so that every operand lies as its op needs it. Images are kept in blocks of 16
 // channels where channels divide by 16, channels-last otherwise; everything else is row-major. A convolution's weight
 // gets the layout that oneDNN asks for. Outputs and next values of variables end row-major in f32.

@@ -6,20 +6,10 @@
 #include <string>
 
 #include "lib/backend/backend.h"
+#include "lib/backend/convolution.h"
 #include "lib/graph/graph.h"
 
 namespace distil::onednn {
-
-// One of the three convolutions. The shapes are those of the forward one: x [n,c,h,w], w [o,c/groups,kh,kw], y
-// [n,o,h',w'].
-enum class ConvKind { kForward, kInput, kWeight };
-struct ConvSpec {
-  ConvKind kind;
-  Shape x, w, y;
-  ConvAttrs attrs;
-  Layout x_layout, y_layout;
-  bool bf16;  // x, w and y; a weight gradient stays f32
-};
 
 // ConvAttrs::algorithm. A Winograd convolution works on transformed weights: a reorder makes them, once where weights
 // are fixed, or the convolution itself each time.
