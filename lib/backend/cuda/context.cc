@@ -127,6 +127,7 @@ Status Context::OpenFresh(int index, std::shared_ptr<Context>* out) {
 Context::~Context() {
   if (!stream_) return;
   const Scope scope(*this);
+  conv_plans.reset();
   if (cudnn_handle_) cudnn_->cudnnDestroy(cudnn_handle_);
   if (cublaslt_handle_) cublaslt_->cublasLtDestroy(cublaslt_handle_);
   cudaStreamSynchronize(stream_);

@@ -25,6 +25,8 @@ Status ToStatus(const CublasLt& cublaslt, cublasStatus_t status, const char* wha
 #define DISTIL_CUDNN(table, call) DISTIL_RETURN_IF_ERROR(::distil::cuda::ToStatus((table), (table).call, #call))
 #define DISTIL_CUBLASLT(table, call) DISTIL_RETURN_IF_ERROR(::distil::cuda::ToStatus((table), (table).call, #call))
 
+class ConvPlans;
+
 struct DeviceInfo {
   int index = 0;
   std::string name;          // "NVIDIA H200"
@@ -52,6 +54,8 @@ class Context {
   // A kernel that uses it sets its stream first, in every Enqueue.
   cudnnHandle_t cudnn_handle() const { return cudnn_handle_; }
   cublasLtHandle_t cublaslt_handle() const { return cublaslt_handle_; }
+  // Plans of convolutions, by what they compute (cudnn_conv.h): made when the first one is asked for.
+  std::shared_ptr<ConvPlans> conv_plans;
   // Where steps and transfers run, in the order in which they are asked for.
   cudaStream_t stream() const { return stream_; }
   // Where launches are captured; nothing ever runs in it.

@@ -3,12 +3,10 @@
 
 #include "lib/backend/backend.h"
 #include "lib/backend/cuda/context.h"
+#include "lib/backend/cuda/dnn.h"
 #include "lib/backend/cuda/kernel.h"
 #include "lib/backend/cuda/launch_graph.h"
 #include "lib/backend/cuda/layout.h"
-#include "lib/expr/lower.h"
-#include "lib/graph/fold.h"
-#include "lib/graph/fuse.h"
 
 namespace distil {
 namespace cuda {
@@ -44,9 +42,7 @@ class CudaBackend : public Backend {
 
   Status Optimize(Graph* g, const CompileOptions& options) override {
     const Scope scope(*context_);
-    *g = Lower(*g, IsNative);
-    *g = Fuse(Fold(*g));
-    return AssignLayouts(context_.get(), options, g);
+    return OptimizeGraph(CheckWithCudnn(context_.get()), options, g);
   }
   Status MakeKernel(const Graph& g, NodeId n, std::unique_ptr<Kernel>* out) override {
     const Scope scope(*context_);
