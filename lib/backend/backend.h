@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "lib/backend/images.h"
 #include "lib/graph/graph.h"
 #include "lib/graph/variable.h"
 
@@ -56,12 +57,39 @@ struct Launch {
   std::vector<size_t> in_bytes = {}, out_bytes = {};  // of each; of the workspace: kernel->workspace()
 };
 
+// A way for uint8 images into programs that leaves the host out: they are kept on the device, or sent as bytes while it
+// computes, and become network input there (lib/backend/images.h).
+class ImageFeed {
+ public:
+  struct Batch {
+    int64_t count = 0;
+    const uint8_t* images = nullptr;  // [count,h,w,c]; of a kept set: null, as is `labels`
+    const int32_t* labels = nullptr;  // may be null where none are wanted
+    const uint32_t* ids = nullptr;    // keys of the changes, and in a kept set the samples' places
+    uint32_t epoch = 0;
+  };
+  // Inputs of a program, in device memory; null: not wanted.
+  struct Target {
+    float* images = nullptr;
+    int32_t *labels = nullptr, *ids = nullptr;
+  };
+
+  virtual ~ImageFeed() = default;
+  // Copies a set to the device if it takes no more than a quarter of the device's memory and there is room; once.
+  virtual Status Keep(const uint8_t* images, const int32_t* labels, int64_t count, bool* kept) = 0;
+  // Fills a program's inputs. Host memory may change when it returns; ordered with the launches of Execute.
+  virtual Status Fill(const Batch& batch, const Target& target) = 0;
+  // Device memory: of a kept set, and of what batches of this size pass through.
+  virtual size_t bytes(int64_t batch) const = 0;
+};
+
 class Backend {
  public:
   virtual ~Backend() = default;
   virtual std::string_view name() const = 0;          // "reference", "onednn", "cuda"
   virtual std::string description() const = 0;        // library versions, instruction set: goes into run records
   virtual DType real() const { return DType::kF32; }  // how variables, inputs and outputs are kept
+  virtual bool host() const { return true; }          // whether the host may read and write memory of this device
 
   // Rewrites `g` for this backend. Outputs, inputs and variables stay row-major in real() or int32.
   virtual Status Optimize(Graph* g, const CompileOptions& options) = 0;
@@ -88,6 +116,13 @@ class Backend {
   // It may return before they are done; what goes wrong later is reported by a later call. `cache` belongs to the
   // caller's program and starts empty: a captured graph can live there.
   virtual Status Execute(std::span<const Launch> launches, std::shared_ptr<void>* cache) = 0;
+
+  // A feed that changes images so; the addresses in `change` are host memory. None: the host prepares images itself.
+  virtual Status MakeImageFeed(const ImageChange& change, std::unique_ptr<ImageFeed>* out) {
+    (void)change;
+    out->reset();
+    return {};
+  }
 };
 
 // Memory and threads, as the user of the library wants them.

@@ -9,6 +9,8 @@
 #include <array>
 #include <cstdint>
 
+#include "lib/base/host_device.h"
+
 namespace distil {
 
 // What a random number is for. Append only: the value is part of the key, so renumbering changes every
@@ -27,7 +29,8 @@ enum class Purpose : uint32_t {
 };
 
 // Four independent 32-bit words at `index` of the stream (seed, purpose, a, b).
-inline std::array<uint32_t, 4> RandomWords(uint64_t seed, Purpose purpose, uint32_t a, uint32_t b, uint32_t index) {
+DISTIL_HOST_DEVICE inline std::array<uint32_t, 4> RandomWords(uint64_t seed, Purpose purpose, uint32_t a, uint32_t b,
+                                                              uint32_t index) {
   philox4x32_ctr_t ctr = {{index, a, b, static_cast<uint32_t>(purpose)}};
   philox4x32_key_t key = {{static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)}};
   philox4x32_ctr_t r = philox4x32(ctr, key);
@@ -35,17 +38,18 @@ inline std::array<uint32_t, 4> RandomWords(uint64_t seed, Purpose purpose, uint3
 }
 
 // A word as a float in [0, 1), with 24 bits.
-inline float ToUnit(uint32_t word) { return static_cast<float>(word >> 8) * (1.0f / 16777216.0f); }
+DISTIL_HOST_DEVICE inline float ToUnit(uint32_t word) { return static_cast<float>(word >> 8) * (1.0f / 16777216.0f); }
 
 // A word as an integer in [0, n), n >= 1 (multiply-shift; bias below n / 2^32).
-inline uint32_t ToRange(uint32_t word, uint32_t n) {
+DISTIL_HOST_DEVICE inline uint32_t ToRange(uint32_t word, uint32_t n) {
   return static_cast<uint32_t>((static_cast<uint64_t>(word) * n) >> 32);
 }
 
 // The uniform numbers of the Random op, which dropout draws, for every backend: elements 4 quad .. 4 quad + 3
 // of a sample's row. key: seed's low and high word, step, 0. A use of the op has its own slot below 2^8, and
 // quad stays below 2^24, so that no two uses share a counter.
-inline std::array<float, 4> DropoutUniform(const int32_t* key, int32_t id, uint32_t slot, uint32_t quad) {
+DISTIL_HOST_DEVICE inline std::array<float, 4> DropoutUniform(const int32_t* key, int32_t id, uint32_t slot,
+                                                              uint32_t quad) {
   const uint64_t seed = static_cast<uint32_t>(key[0]) | static_cast<uint64_t>(static_cast<uint32_t>(key[1])) << 32;
   const auto w =
       RandomWords(seed, Purpose::kDropout, static_cast<uint32_t>(key[2]), static_cast<uint32_t>(id), slot << 24 ^ quad);

@@ -231,9 +231,12 @@ Status Program::OutputShape(const std::string& name, Shape* shape) const {
 Status Program::Fetch(const std::string& name, std::span<float> v) const { return impl_->Fetch(name, v); }
 Status Program::Fetch(const std::string& name, std::span<double> v) const { return impl_->Fetch(name, v); }
 
-void* Program::InputData(const std::string& name) {
+void* Program::InputAddress(const std::string& name) const {
   const auto it = impl_->inputs.find(name);
   return it == impl_->inputs.end() ? nullptr : impl_->Address(impl_->plan.places[it->second]);
+}
+void* Program::InputData(const std::string& name) const {
+  return impl_->backend->host() ? InputAddress(name) : nullptr;
 }
 
 MemoryInfo Program::memory() const { return impl_->Memory(); }

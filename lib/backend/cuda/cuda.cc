@@ -40,6 +40,8 @@ class CudaBackend : public Backend {
            release(i.cudnn) + ", cublaslt " + release(i.cublaslt);
   }
 
+  bool host() const override { return false; }
+
   Status Optimize(Graph* g, const CompileOptions& options) override {
     const Scope scope(*context_);
     return OptimizeGraph(CheckWithCudnn(context_.get()), options, g);
