@@ -11,6 +11,6 @@ struct Family {
   Features (*builder)(Layers& l, Expr x, const Model& m, const BuildOptions& o);
 };
 
-extern const Family kResNetCifar, kWrn, kVgg;
+extern const Family kResNetCifar, kResNet, kWrn, kVgg, kMobileNetV2, kShuffleNetV1, kShuffleNetV2;
 
 }  // namespace distil

@@ -129,10 +129,12 @@ TEST_P(Golden, LikePyTorch) {
 }
 
 std::vector<Way> Ways() {
-  const std::vector<std::string> small = {"resnet8", "resnet14", "resnet8x4", "wrn_16_1", "wrn_16_2", "vgg8"};
+  const std::vector<std::string> small = {"resnet8", "resnet14",          "resnet8x4",     "wrn_16_1",     "wrn_16_2",
+                                          "vgg8",    "mobilenet_v2_x0_5", "shufflenet_v1", "shufflenet_v2"};
   std::vector<Way> ways;
   for (const std::string& n : small)
     for (bool train : {false, true}) ways.push_back({"reference_f64", n, train});
+  ways.push_back({"reference_f64", "resnet18_cifar", false});
   for (const TestBackend& t : TestBackends()) {
     // Plain loops take too long for the large networks.
     for (const Model& m : AllModels())

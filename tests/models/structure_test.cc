@@ -42,10 +42,16 @@ struct Count {
   const char* name;
   int64_t parameters, macs;
   std::vector<Shape> taps;  // of one image
+  Shape map = {};           // what is pooled, where it is not the last tap
 };
 
 std::vector<Shape> Three(int64_t stem, int64_t w) {
   return {{1, stem, 32, 32}, {1, w, 32, 32}, {1, 2 * w, 16, 16}, {1, 4 * w, 8, 8}};
+}
+std::vector<Shape> Four(int64_t expansion) {
+  std::vector<Shape> taps = {{1, 64, 32, 32}};
+  for (int64_t s = 0; s < 4; ++s) taps.push_back({1, expansion * (64 << s), 32 >> s, 32 >> s});
+  return taps;
 }
 const std::vector<Shape> kVggTaps = {{1, 64, 32, 32}, {1, 128, 16, 16}, {1, 256, 8, 8}, {1, 512, 4, 4}, {1, 512, 4, 4}};
 
@@ -68,6 +74,20 @@ const Count kCounts[] = {
     {"vgg13", 9462180, 284936192, kVggTaps},
     {"vgg16", 14774436, 398182400, kVggTaps},
     {"vgg19", 20086692, 511428608, kVggTaps},
+    {"resnet18_cifar", 11220132, 555468800, Four(1)},
+    {"resnet34_cifar", 21328292, 1159448576, Four(1)},
+    {"resnet50_cifar", 23705252, 1298014208, Four(4)},
+    {"mobilenet_v2_x0_5",
+     812836,
+     6523648,
+     {{1, 16, 16, 16}, {1, 12, 16, 16}, {1, 16, 8, 8}, {1, 48, 4, 4}, {1, 160, 2, 2}},
+     {1, 1280, 2, 2}},
+    {"shufflenet_v1", 949258, 38691456, {{1, 24, 32, 32}, {1, 240, 16, 16}, {1, 480, 8, 8}, {1, 960, 4, 4}}},
+    {"shufflenet_v2",
+     1355528,
+     44504448,
+     {{1, 24, 32, 32}, {1, 116, 16, 16}, {1, 232, 8, 8}, {1, 464, 4, 4}},
+     {1, 1024, 4, 4}},
 };
 
 TEST(Models, CountsAndTaps) {
@@ -87,10 +107,10 @@ TEST(Models, CountsAndTaps) {
       EXPECT_EQ(b.f.taps[i].post.shape(), c.taps[i]) << i;
       EXPECT_EQ(b.f.taps[i].pre.shape(), c.taps[i]) << i;
     }
-    const int64_t width = c.taps.back()[1];
-    EXPECT_EQ(b.f.pooled.shape(), (Shape{1, width}));
+    const Shape map = c.map.rank() ? c.map : c.taps.back();
+    EXPECT_EQ(b.f.map.shape(), map);
+    EXPECT_EQ(b.f.pooled.shape(), (Shape{1, map[1]}));
     EXPECT_EQ(b.f.logits.shape(), (Shape{1, 100}));
-    EXPECT_EQ(b.f.map.shape(), c.taps.back());
   }
 }
 
@@ -145,10 +165,57 @@ TEST(Models, NamesOfVgg) {
   EXPECT_NE(Built("vgg13", {1, 3, 32, 32}).variables.Find("block4.4.running_var"), nullptr);
 }
 
+TEST(Models, NamesOfResNet50) {
+  std::string expected = "conv1.weight " + Norm("bn1");
+  const int blocks[] = {3, 4, 6, 3};
+  for (int s = 0; s < 4; ++s) {
+    for (int b = 0; b < blocks[s]; ++b) {
+      const std::string p = "layer" + std::to_string(s + 1) + "." + std::to_string(b) + ".";
+      for (const char* i : {"1", "2", "3"}) expected += p + "conv" + i + ".weight " + Norm(p + "bn" + i);
+      if (b == 0) expected += p + "shortcut.0.weight " + Norm(p + "shortcut.1");
+    }
+  }
+  EXPECT_EQ(Names(Built("resnet50_cifar", {1, 3, 32, 32}).variables), expected + "linear.weight linear.bias ");
+  // A stem as wide as stage 1 needs no projection there.
+  EXPECT_EQ(Built("resnet18_cifar", {1, 3, 32, 32}).variables.Find("layer1.0.shortcut.0.weight"), nullptr);
+}
+
+TEST(Models, NamesOfMobileNetV2) {
+  std::string expected = "conv1.0.weight " + Norm("conv1.1");
+  const int blocks[] = {1, 2, 3, 4, 3, 3, 1};
+  for (int s = 0; s < 7; ++s) {
+    for (int b = 0; b < blocks[s]; ++b) {
+      const std::string p = "blocks." + std::to_string(s) + "." + std::to_string(b) + ".conv.";
+      for (int i : {0, 3, 6}) expected += p + std::to_string(i) + ".weight " + Norm(p + std::to_string(i + 1));
+    }
+  }
+  EXPECT_EQ(Names(Built("mobilenet_v2_x0_5", {1, 3, 32, 32}).variables),
+            expected + "conv2.0.weight " + Norm("conv2.1") + "classifier.0.weight classifier.0.bias ");
+}
+
+TEST(Models, NamesOfShuffleNets) {
+  std::string v1 = "conv1.weight " + Norm("bn1"), v2 = v1;
+  const int units[] = {4, 8, 4};
+  for (int s = 0; s < 3; ++s) {
+    for (int u = 0; u < units[s]; ++u) {
+      const std::string p = "layer" + std::to_string(s + 1) + "." + std::to_string(u) + ".";
+      for (int i = 1; i <= 5; ++i) {
+        const std::string both = p + "conv" + std::to_string(i) + ".weight " + Norm(p + "bn" + std::to_string(i));
+        if (i <= 3) v1 += both;
+        if (i <= 3 || u == 0) v2 += both;
+      }
+    }
+  }
+  EXPECT_EQ(Names(Built("shufflenet_v1", {1, 3, 32, 32}).variables), v1 + "linear.weight linear.bias ");
+  EXPECT_EQ(Names(Built("shufflenet_v2", {1, 3, 32, 32}).variables),
+            v2 + "conv2.weight " + Norm("bn2") + "linear.weight linear.bias ");
+}
+
 // ---- Initial values ----------------------------------------------------------------------------------------
 
 TEST(Models, Initialisation) {
   Built r("resnet8", {1, 3, 32, 32}), w("wrn_16_2", {1, 3, 32, 32}), v("vgg8", {1, 3, 32, 32});
+  Built d("resnet18_cifar", {1, 3, 32, 32}), m("mobilenet_v2_x0_5", {1, 3, 32, 32}), s("shufflenet_v1", {1, 3, 32, 32});
   auto expect = [](const Built& b, const char* name, Init::Kind kind, double a) {
     ASSERT_EQ(b.init.count(name), 1u) << name;
     EXPECT_EQ(b.init.at(name).kind, kind) << name;
@@ -168,6 +235,13 @@ TEST(Models, Initialisation) {
   expect(v, "block0.0.bias", Init::kConstant, 0);
   expect(v, "classifier.weight", Init::kNormal, 0.01);
   expect(v, "classifier.bias", Init::kConstant, 0);
+  expect(d, "layer2.0.shortcut.0.weight", Init::kNormal, std::sqrt(2.0 / 128));
+  expect(d, "linear.bias", Init::kUniform, 1 / std::sqrt(512.0));
+  expect(m, "blocks.1.0.conv.3.weight", Init::kNormal, std::sqrt(2.0 / (9 * 48)));  // depthwise: C_out all the same
+  expect(m, "classifier.0.weight", Init::kNormal, 0.01);
+  expect(m, "classifier.0.bias", Init::kConstant, 0);
+  expect(s, "layer1.1.conv1.weight", Init::kUniform, 1 / std::sqrt(80.0));  // 240 channels in 3 groups
+  expect(s, "layer1.1.conv2.weight", Init::kUniform, 1 / 3.0);
 }
 
 // ---- Taps and running statistics ---------------------------------------------------------------------------
@@ -175,12 +249,18 @@ TEST(Models, Initialisation) {
 TEST(Models, PreIsBeforeTheLastActivation) {
   for (const Model& m : AllModels()) {
     Built b(m.name, {2, 3, 32, 32}, {}, /*train=*/true);
-    const bool wrn = std::string(m.family) == "wrn";
+    const std::string family = m.family;
     EXPECT_EQ(b.f.taps[0].pre.id(), b.f.taps[0].post.id()) << m.name;
     for (int i = 1; i <= m.stages; ++i) {
       const Node& post = b.g.producer(b.f.taps[i].post.id());
       const Node& pre = b.g.producer(b.f.taps[i].pre.id());
-      if (wrn) {  // raw sums, and the next norm of them
+      if (family == "mobilenet_v2") {  // linear bottlenecks
+        EXPECT_EQ(b.f.taps[i].pre.id(), b.f.taps[i].post.id()) << m.name;
+      } else if (family == "shufflenet_v2") {  // not shuffled; of its two halves the first is rectified
+        ASSERT_EQ(pre.op, Op::kConcat) << m.name;
+        EXPECT_EQ(post.op, Op::kReshape) << m.name;
+        EXPECT_EQ(b.g.producer(pre.in[1]).op, Op::kBatchNorm) << m.name;
+      } else if (family == "wrn") {  // raw sums, and the next norm of them
         EXPECT_EQ(post.op, Op::kAdd) << m.name;
         EXPECT_EQ(pre.op, Op::kBatchNorm) << m.name;
         EXPECT_EQ(pre.in[0], b.f.taps[i].post.id()) << m.name;
@@ -194,7 +274,8 @@ TEST(Models, PreIsBeforeTheLastActivation) {
 }
 
 TEST(Models, RunningStatisticsAreAssignedOnce) {
-  for (const char* name : {"resnet8x4", "wrn_16_2", "vgg8"}) {
+  for (const char* name :
+       {"resnet8x4", "wrn_16_2", "vgg8", "resnet50_cifar", "mobilenet_v2_x0_5", "shufflenet_v1", "shufflenet_v2"}) {
     Built b(name, {2, 3, 32, 32}, {}, /*train=*/true);
     size_t buffers = b.variables.all().size() - b.variables.parameters().size();
     EXPECT_EQ(b.g.assigns().size(), buffers) << name;
@@ -208,7 +289,8 @@ TEST(Models, RunningStatisticsAreAssignedOnce) {
 // ---- Tails -------------------------------------------------------------------------------------------------
 
 TEST(Models, TailHasTheNetworksOwnNamesAndCost) {
-  for (const char* name : {"resnet8x4", "resnet20", "wrn_16_1", "wrn_16_2", "vgg8", "vgg13"}) {
+  for (const char* name : {"resnet8x4", "resnet20", "wrn_16_1", "wrn_16_2", "vgg8", "vgg13", "resnet18_cifar",
+                           "resnet50_cifar", "mobilenet_v2_x0_5", "shufflenet_v1", "shufflenet_v2"}) {
     SCOPED_TRACE(name);
     const Model* m = FindModel(name);
     Built full(name, {2, 3, 32, 32});
