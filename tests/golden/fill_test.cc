@@ -39,7 +39,7 @@ TEST(Fill, BitsOfPython) {
 
 TEST(Golden, ReadsModels) {
   Json file = Json::Load("models.json");
-  EXPECT_EQ(file["nets"].size(), 18u);
+  EXPECT_EQ(file["nets"].size(), 24u);
   EXPECT_EQ(file["nets"]["resnet8x4"]["params"].integer(), 1233540);
   EXPECT_EQ(file["nets"]["vgg19"]["eval"]["logits0"].numbers().size(), 100u);
 }

@@ -121,9 +121,11 @@ TEST_P(Golden, LikePyTorch) {
   for (const auto& [name, v] : parameters)
     for (double x : got["grad " + name]) all.push_back(x);
   // In f32 some activation near zero of a deep network falls on the other side of its ReLU, in PyTorch too: there,
-  // single gradients of resnet56 and wrn_40_2 are off by a tenth of the mean, all together by two thousandths.
+  // single gradients of resnet56 and wrn_40_2 are off by a tenth of the mean, all together by two thousandths. PyTorch's
+  // own are off by up to 0.08 in the first layer of resnet50_cifar and by 0.34 somewhere in shufflenet_v2.
   if (options.bf16) return;
-  const double of_gradients = eps == 0 ? 100 * tolerance : 0.02;
+  const bool rough = way.network == "resnet50_cifar" || way.network == "shufflenet_v2";
+  const double of_gradients = eps == 0 ? 100 * tolerance : rough ? 0.15 : 0.02;
   ExpectSummary(all, want["grads"], of_gradients, "grads");
   ExpectSummary(got["grad " + set.parameters()[0]->name], want["grad_first"], of_gradients, "grad_first");
 }
@@ -134,7 +136,7 @@ std::vector<Way> Ways() {
   std::vector<Way> ways;
   for (const std::string& n : small)
     for (bool train : {false, true}) ways.push_back({"reference_f64", n, train});
-  ways.push_back({"reference_f64", "resnet18_cifar", false});
+  for (const char* n : {"resnet18_cifar", "resnet50_cifar"}) ways.push_back({"reference_f64", n, false});
   for (const TestBackend& t : TestBackends()) {
     // Plain loops take too long for the large networks.
     for (const Model& m : AllModels())
