@@ -25,8 +25,9 @@ namespace {
 using nlohmann::json;
 namespace fs = std::filesystem;
 
-const std::vector<std::string> kPairs = {"wrn_40_2:wrn_16_2",    "wrn_40_2:wrn_40_1", "vgg13:vgg8",
-                                         "resnet32x4:resnet8x4", "resnet32x4:vgg8",   "resnet20:resnet8"};
+const std::vector<std::string> kPairs = {"wrn_40_2:wrn_16_2",          "wrn_40_2:wrn_40_1", "vgg13:vgg8",
+                                         "resnet32x4:resnet8x4",       "resnet32x4:vgg8",   "resnet32x4:shufflenet_v2",
+                                         "wrn_40_2:mobilenet_v2_x0_5", "resnet20:resnet8"};
 
 struct Options {
   std::vector<std::string> pairs = {kPairs[0]}, modes = {"f32", "winograd", "bf16"};
