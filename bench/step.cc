@@ -30,12 +30,12 @@ const std::vector<std::string> kPairs = {"wrn_40_2:wrn_16_2",          "wrn_40_2
                                          "wrn_40_2:mobilenet_v2_x0_5", "resnet20:resnet8"};
 
 struct Options {
-  std::vector<std::string> pairs = {kPairs[0]}, modes = {"f32", "winograd", "bf16"};
+  std::vector<std::string> pairs = {kPairs[0]}, modes;
   std::vector<int64_t> batches = {64};
   int threads = static_cast<int>(std::thread::hardware_concurrency());
   int steps = 21, warmup = 3, rounds = 3;
   bool torch = false, no_floor = false, profile = false, list = false;
-  std::string clock = "wall", wait_policy, python = "/usr/bin/python3", output;
+  std::string clock = "wall", wait_policy, python = "/usr/bin/python3", output, device = "cpu";
   std::string child;  // what this process is to measure; set by the one above it
 };
 
@@ -91,6 +91,9 @@ double Quantile(std::vector<double> v, double q) {
   return v[static_cast<size_t>(q * static_cast<double>(v.size() - 1) + 0.5)];
 }
 
+// What PyTorch calls a mode's numbers.
+std::string TorchType(const std::string& mode) { return mode == "winograd" ? "f32" : mode; }
+
 // Something that is timed, over all rounds.
 struct Contender {
   std::string name;  // "f32", "torch f32 channels_last"
@@ -125,11 +128,8 @@ class Bench {
   Bench(Options o, std::string self) : o_(std::move(o)), self_(std::move(self)) {}
 
   int Run() {
-    json all = {{"machine", DescribeMachine()},
-                {"threads", o_.threads},
-                {"clock", o_.clock},
-                {"rounds", o_.rounds},
-                {"results", json::array()}};
+    json all = {{"machine", DescribeMachine()}, {"threads", o_.threads},   {"device", o_.device}, {"clock", o_.clock},
+                {"rounds", o_.rounds},          {"results", json::array()}};
     for (const char* name :
          {"OMP_WAIT_POLICY", "OMP_PROC_BIND", "GOMP_CPU_AFFINITY", "GOMP_SPINCOUNT", "DNNL_MAX_CPU_ISA"})
       if (const char* value = std::getenv(name)) all["environment"][name] = value;
@@ -161,6 +161,8 @@ class Bench {
             pair,
             "--batch",
             std::to_string(batch),
+            "--device",
+            o_.device,
             "--mode",
             mode,
             "--threads",
@@ -185,18 +187,28 @@ class Bench {
     const int steps = std::max(1, o_.steps / o_.rounds);
     std::vector<Contender> own, torch;
     for (const std::string& mode : o_.modes) own.push_back({mode, Child("steps", pair, batch, mode, steps), {}, {}, 0});
-    const bool bf16 = std::find(o_.modes.begin(), o_.modes.end(), "bf16") != o_.modes.end();
-    for (const char* type : {"f32", "bf16"}) {
-      if (!o_.torch || (std::string(type) == "bf16" ? !bf16 : o_.modes.size() == bf16)) continue;
-      for (bool last : {true, false}) {
-        Contender c{std::string("torch ") + type + (last ? " channels_last" : ""),
+    // On a GPU channels-last, step by step and compiled; on a CPU both layouts.
+    const bool gpu = o_.device != "cpu";
+    using Ways = std::vector<std::pair<std::string, std::vector<std::string>>>;
+    const Ways ways =
+        gpu ? Ways{{" channels_last", {"--channels-last"}}, {" compiled", {"--channels-last", "--compile"}}}
+            : Ways{{" channels_last", {"--channels-last"}}, {"", {}}};
+    std::vector<std::string> types;  // PyTorch's for our modes
+    for (const std::string& mode : o_.modes)
+      if (const std::string type = TorchType(mode); std::find(types.begin(), types.end(), type) == types.end())
+        types.push_back(type);
+    for (const std::string& type : types) {
+      if (!o_.torch) continue;
+      for (const auto& [name, flags] : ways) {
+        Contender c{"torch " + type + name,
                     {o_.python, TorchScript(self_), "--teacher", teacher, "--student", student, "--batch",
                      std::to_string(batch), "--threads", std::to_string(o_.threads), "--dtype", type, "--steps",
-                     std::to_string(steps), "--warmup", std::to_string(o_.warmup)},
+                     std::to_string(steps), "--warmup", std::to_string(o_.warmup), "--device",
+                     gpu ? o_.device : std::string("cpu")},
                     {},
                     {},
                     0};
-        if (last) c.command.push_back("--channels-last");
+        c.command.insert(c.command.end(), flags.begin(), flags.end());
         torch.push_back(std::move(c));
       }
     }
@@ -242,8 +254,9 @@ class Bench {
         std::printf(" %10s %7s", "-", "-");
       }
       if (!l.is_null()) record["distil"][c.name]["launches"] = l;
+      record["distil"][c.name]["images_per_s"] = static_cast<double>(batch) / c.median();
       // The best of PyTorch's ways in the same precision.
-      const std::string type = c.name == "bf16" ? "bf16" : "f32";
+      const std::string type = TorchType(c.name);
       const Contender* best = nullptr;
       for (const Contender& t : torch)
         if (t.ok() && t.name.rfind("torch " + type, 0) == 0 && (!best || t.median() < best->median())) best = &t;
@@ -259,12 +272,22 @@ class Bench {
     }
     for (const Contender& t : torch) {
       record["torch"][t.name.substr(6)] = t.Record();
-      if (t.ok())
-        std::printf("%-26s %10.2f %10.2f %6.1f%% %10s %7s %8s %9s %9.1f\n", t.name.c_str(), t.median() * 1e3,
-                    Quantile(t.seconds, 0) * 1e3, t.spread() * 100, "", "", "", "", t.peak_mb);
-      else
+      if (!t.ok()) {
         std::printf("%-26s %s\n", t.name.c_str(), t.last.value("error", "not measured").c_str());
+        continue;
+      }
+      std::printf("%-26s %10.2f %10.2f %6.1f%% %10s %7s %8s %9s %9.1f\n", t.name.c_str(), t.median() * 1e3,
+                  Quantile(t.seconds, 0) * 1e3, t.spread() * 100, "", "", "", "", t.peak_mb);
+      if (t.last.contains("free_s"))
+        std::printf("%-26s %10.2f when nothing waits for the loss, %.1f MB of GPU memory\n", "",
+                    t.last["free_s"].get<double>() * 1e3, t.last["peak_gpu_mb"].get<double>());
     }
+    for (const Contender& c : own)
+      if (const json& l = launches[c.name]; c.ok() && l.contains("bytes_s"))
+        std::printf("%-26s %.0f images/s, %d kernels in %d launches, %.1f MB moved: %.2f ms at the rate of a copy\n",
+                    c.name.c_str(), static_cast<double>(batch) / c.median(), l["work"].get<int>(),
+                    l["launches"].get<int>(), l["bytes_moved"].get<double>() / (1 << 20),
+                    l["bytes_s"].get<double>() * 1e3);
     if (o_.profile) PrintProfile(own, launches);
     std::fflush(stdout);
     return record;
@@ -308,10 +331,10 @@ int Main(int argc, char** argv) {
       ->delimiter(',')
       ->capture_default_str();
   app.add_option("--batch", o.batches, "images a step, several with commas")->delimiter(',')->capture_default_str();
-  app.add_option("--mode", o.modes, "f32, winograd, bf16")
+  app.add_option("--mode", o.modes, "f32, winograd (CPU), tf32 (GPU), bf16; default: all that the device has")
       ->delimiter(',')
-      ->check(CLI::IsMember({"f32", "winograd", "bf16"}))
-      ->capture_default_str();
+      ->check(CLI::IsMember({"f32", "winograd", "tf32", "bf16"}));
+  app.add_option("--device", o.device, "cpu, or a GPU: cuda:0, cuda:1, ...")->capture_default_str();
   app.add_option("--threads", o.threads, "of distil and of PyTorch")->check(CLI::Range(1, 1024))->capture_default_str();
   app.add_option("--steps", o.steps, "timed steps, over all rounds")
       ->check(CLI::Range(1, 100000))
@@ -336,6 +359,7 @@ int Main(int argc, char** argv) {
   app.add_option("--child", o.child)->group("");
   CLI11_PARSE(app, argc, argv);
   if (o.pairs == std::vector<std::string>{"all"}) o.pairs = kPairs;
+  if (o.modes.empty()) o.modes = {"f32", o.device == "cpu" ? "winograd" : "tf32", "bf16"};
   for (const std::string& pair : o.pairs) {
     if (pair.find(':') != std::string::npos) continue;
     std::fprintf(stderr, "--pair %s: should be teacher:student\n", pair.c_str());
@@ -348,7 +372,8 @@ int Main(int argc, char** argv) {
                          o.batches[0],
                          o.threads,
                          o.steps,
-                         o.warmup};
+                         o.warmup,
+                         o.device};
   if (o.list) return std::fputs(ListLaunches(spec, o.clock == "cpu").c_str(), stdout) < 0;
   if (o.child == "steps") return std::puts(TimeSteps(spec).dump().c_str()) < 0;
   if (o.child == "launches") return std::puts(TimeLaunches(spec, o.clock == "cpu").dump().c_str()) < 0;

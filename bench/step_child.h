@@ -8,10 +8,11 @@ namespace distil::bench {
 
 struct StepSpec {
   std::string teacher = "wrn_40_2", student = "wrn_16_2";
-  std::string mode = "f32";  // f32, winograd, bf16
+  std::string mode = "f32";  // f32, winograd, tf32, bf16
   int64_t batch = 64;
   int threads = 2;
   int steps = 20, warmup = 3;
+  std::string device = "cpu";
 };
 
 // Training steps through distil.h, timed one by one: wall_s, cpu_s, planned and resident memory.
@@ -19,7 +20,8 @@ struct StepSpec {
 nlohmann::json TimeSteps(const StepSpec& spec);
 
 // The step's launches: floor_s, the sum of the best times of its convolutions and matmuls, each run alone `steps`
-// times; by_kind, in the step itself; and the counts of launches and reorders.
+// times; by_kind, in the step itself; and the counts of launches and reorders. bytes_moved is what all launches read and
+// write, and bytes_s the time of a copy that reads and writes as much.
 nlohmann::json TimeLaunches(const StepSpec& spec, bool cpu_clock);
 
 // One line for each launch with its best time.

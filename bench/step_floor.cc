@@ -21,8 +21,13 @@ struct Step {
   Status Make(const StepSpec& spec) {
     HostOptions host;
     host.threads = spec.threads;
-    device->name = "cpu";
-    device->backend = MakeOneDnnBackend(host);
+    device->name = spec.device;
+    if (spec.device == "cpu")
+      device->backend = MakeOneDnnBackend(host);
+    else if (spec.device.rfind("cuda:", 0) == 0)
+      DISTIL_RETURN_IF_ERROR(MakeCudaBackend(std::atoi(spec.device.c_str() + 5), host, &device->backend));
+    else
+      return NotFound("there is no device '" + spec.device + "' to time: cpu, cuda:0, cuda:1, ...");
     const int64_t input[3] = {3, 32, 32};
     Trainer::Roles roles;
     for (const auto& [role, model] : {std::pair("student", spec.student), std::pair("teacher", spec.teacher)}) {
@@ -84,34 +89,53 @@ Status TimeAlone(Backend* backend, const Graph& g, NodeId id, int runs, double (
   auto take = [&](size_t bytes) -> Status {
     memory.emplace_back();
     DISTIL_RETURN_IF_ERROR(backend->Allocate(bytes + 64, &memory.back()));
-    auto* p = static_cast<uint16_t*>(memory.back().data);
-    for (size_t i = 0; i < bytes / 2; ++i)  // numbers of size 1/2 to 1, both as f32 and as bf16
+    std::vector<uint16_t> p(bytes / 2);
+    for (size_t i = 0; i < p.size(); ++i)  // numbers of size 1/2 to 1, both as f32 and as bf16
       p[i] = static_cast<uint16_t>(0x3f00 | (i * 40503 >> 4 & 0x7f) | (i * 2654435761u >> 7 & 1) << 15);
-    return {};
+    return backend->Upload(memory.back().data, p.data(), p.size() * 2);
   };
   Launch launch{kernel.get(), {}, {}, nullptr};
   for (ValueId v : n.in) {
-    DISTIL_RETURN_IF_ERROR(take(backend->Bytes(g, v)));
+    launch.in_bytes.push_back(backend->Bytes(g, v));
+    DISTIL_RETURN_IF_ERROR(take(launch.in_bytes.back()));
     launch.in.push_back(memory.back().data);
   }
   for (ValueId v : n.out) {
+    launch.out_bytes.push_back(backend->Bytes(g, v));
     const int residual = kernel->PreferAlias(static_cast<int>(launch.out.size()));
     if (residual >= 0) {  // in place, as the planner does it
       launch.out.push_back(const_cast<void*>(launch.in[static_cast<size_t>(residual)]));
       continue;
     }
-    DISTIL_RETURN_IF_ERROR(take(backend->Bytes(g, v)));
+    DISTIL_RETURN_IF_ERROR(take(launch.out_bytes.back()));
     launch.out.push_back(memory.back().data);
   }
   DISTIL_RETURN_IF_ERROR(take(kernel->workspace()));
   launch.workspace = memory.back().data;
   *best = std::numeric_limits<double>::infinity();
   for (int i = 0; i < runs; ++i) {
-    std::shared_ptr<void> cache;
-    const double begin = clock();
-    DISTIL_RETURN_IF_ERROR(backend->Execute(std::span(&launch, 1), &cache));
-    *best = std::min(*best, clock() - begin);
+    double seconds;
+    DISTIL_RETURN_IF_ERROR(backend->Time(launch, clock, &seconds));
+    *best = std::min(*best, seconds);
   }
+  return {};
+}
+
+// Bytes per second that a large copy reads and writes, together: the least time of a few.
+Status CopyRate(Backend* backend, double (*clock)(), double* rate) {
+  constexpr size_t kBytes = size_t{256} << 20;
+  Buffer from, to;
+  DISTIL_RETURN_IF_ERROR(backend->Allocate(kBytes, &from));
+  DISTIL_RETURN_IF_ERROR(backend->Allocate(kBytes, &to));
+  const std::unique_ptr<Kernel> copy = backend->MakeCopy(kBytes);
+  const Launch launch{copy.get(), {from.data}, {to.data}, nullptr, {kBytes}, {kBytes}};
+  double best = std::numeric_limits<double>::infinity();
+  for (int i = 0; i < 5; ++i) {
+    double seconds;
+    DISTIL_RETURN_IF_ERROR(backend->Time(launch, clock, &seconds));
+    best = std::min(best, seconds);
+  }
+  *rate = 2.0 * kBytes / best;
   return {};
 }
 
@@ -150,6 +174,11 @@ nlohmann::json TimeLaunches(const StepSpec& spec, bool cpu_clock) {
     result["launches_s"] = sum;
     result["floor_s"] = floor;
     result["launches"] = times.size();
+    double rate;
+    DISTIL_RETURN_IF_ERROR(CopyRate(step.device->backend.get(), clock, &rate));
+    result["work"] = p->work();
+    result["bytes_moved"] = p->bytes_moved();
+    result["bytes_s"] = static_cast<double>(p->bytes_moved()) / rate;
     result["image_reorders"] = image_reorders;
     const MemoryInfo m = p->memory();
     result["arena_over_live"] = static_cast<double>(m.arena) / static_cast<double>(std::max<size_t>(m.live, 1));

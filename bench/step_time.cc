@@ -60,7 +60,7 @@ nlohmann::json TimeSteps(const StepSpec& spec) {
   };
   distil_device_options options = DISTIL_DEVICE_OPTIONS_INIT;
   options.threads = spec.threads;
-  if (failed(distil_device_open("cpu", &options, &h.device)) ||
+  if (failed(distil_device_open(spec.device.c_str(), &options, &h.device)) ||
       failed(distil_network_create(h.device, spec.student.c_str(), "classes=100", 1, &h.student)))
     return result;
   const bool alone = spec.teacher == "none";

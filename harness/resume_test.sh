@@ -1,8 +1,11 @@
 #!/usr/bin/env bash
 # A run that is interrupted or killed and started again ends with the same bits as one that was not.
+#
+#   resume_test.sh HARNESS [DEVICE]
 set -euo pipefail
 
-harness=$PWD/$1
+harness=$(realpath "$1")
+device=${2:-cpu}
 cd "$(mktemp -d "${TEST_TMPDIR:-/tmp}/resumeXXXXXX")"
 export OMP_WAIT_POLICY=passive
 
@@ -12,7 +15,7 @@ fail() {
 }
 
 "$harness" synth --to tiny.h5 --train 160 --test 40 --classes 4 > /dev/null
-train=("$harness" train --network resnet8 --data tiny.h5 --epochs 3 --set batch=16 --seed 1 --checkpoint-steps 1 --threads 1 --quiet)
+train=("$harness" train --network resnet8 --data tiny.h5 --epochs 3 --set batch=16 --seed 1 --checkpoint-steps 1 --threads 1 --device "$device" --quiet)
 digest() { (cd "$1" && sha256sum student.safetensors best.safetensors metrics.jsonl); }
 
 begin=$(date +%s%N)

@@ -123,6 +123,20 @@ class Backend {
     out->reset();
     return {};
   }
+  // How long one launch takes. The host reads `clock` (seconds) around a run; a GPU repeats the launch and reads its own
+  // clock, so what the launch writes in place is not what one run would write.
+  virtual Status Time(const Launch& launch, double (*clock)(), double* seconds) {
+    std::shared_ptr<void> cache;
+    const double begin = clock();
+    DISTIL_RETURN_IF_ERROR(Execute(std::span(&launch, 1), &cache));
+    *seconds = clock() - begin;
+    return {};
+  }
+  // Pieces of work that Execute gave the device for a list whose `cache` this is; 0 when it keeps no count.
+  virtual size_t Work(const std::shared_ptr<void>& cache) const {
+    (void)cache;
+    return 0;
+  }
 };
 
 // Memory and threads, as the user of the library wants them.

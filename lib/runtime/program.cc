@@ -5,6 +5,7 @@
 #include <cstring>
 #include <limits>
 #include <numbers>
+#include <numeric>
 
 #include "lib/base/random.h"
 #include "lib/graph/variable.h"
@@ -241,6 +242,13 @@ void* Program::InputData(const std::string& name) const {
 
 MemoryInfo Program::memory() const { return impl_->Memory(); }
 size_t Program::launches() const { return impl_->every.size(); }
+size_t Program::work() const { return impl_->backend->Work(impl_->every_cache); }
+size_t Program::bytes_moved() const {
+  size_t bytes = 0;
+  for (const Launch& l : impl_->every)
+    for (const auto* sizes : {&l.in_bytes, &l.out_bytes}) bytes = std::accumulate(sizes->begin(), sizes->end(), bytes);
+  return bytes;
+}
 
 const Graph& Program::graph() const { return impl_->graph; }
 
@@ -271,10 +279,9 @@ Status Program::Profile(int runs, double (*clock)(), std::vector<LaunchTime>* ou
   for (int run = 0; run < runs; ++run) {
     DISTIL_RETURN_IF_ERROR(p.Refresh());
     for (size_t i = 0; i < p.every.size(); ++i) {
-      std::shared_ptr<void> cache;
-      const double begin = clock();
-      DISTIL_RETURN_IF_ERROR(p.backend->Execute(std::span(&p.every[i], 1), &cache));
-      (*out)[i].seconds = std::min((*out)[i].seconds, clock() - begin);
+      double seconds;
+      DISTIL_RETURN_IF_ERROR(p.backend->Time(p.every[i], clock, &seconds));
+      (*out)[i].seconds = std::min((*out)[i].seconds, seconds);
     }
     p.Assigned();
   }

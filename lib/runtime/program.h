@@ -56,10 +56,12 @@ class Program {
 
   MemoryInfo memory() const;
 
-  // For debugging and benches: the launches of a run. On host backends, Profile runs the program `runs` times (so it
-  // assigns variables as often), reads `clock` (seconds) around every launch, and gives the least time of each in
-  // Listing's order.
+  // For debugging and benches: the launches of a run. Profile runs the program `runs` times (so it assigns variables as
+  // often), times every launch (Backend::Time: a GPU repeats it, and variables hold nonsense afterwards), and gives the
+  // least time of each in Listing's order.
   size_t launches() const;
+  size_t work() const;         // kernels and copies of a run, once one was done; 0 on host backends
+  size_t bytes_moved() const;  // what a run's launches read and write, each operand once
   std::vector<std::string> Listing() const;
   Status Profile(int runs, double (*clock)(), std::vector<LaunchTime>* out);
   const Graph& graph() const;  // as the backend runs it

@@ -24,6 +24,17 @@ class Copy : public CudaKernel {
   size_t bytes_;
 };
 
+struct Event {
+  cudaEvent_t event = nullptr;
+  Status Open() {
+    DISTIL_CUDA(cudaEventCreate(&event));
+    return {};
+  }
+  ~Event() {
+    if (event) cudaEventDestroy(event);
+  }
+};
+
 class CudaBackend : public Backend {
  public:
   explicit CudaBackend(std::shared_ptr<Context> context) : context_(std::move(context)) {}
@@ -108,11 +119,34 @@ class CudaBackend : public Backend {
     }
     return graph->Run();
   }
+  size_t Work(const std::shared_ptr<void>& cache) const override {
+    return cache ? static_cast<const LaunchGraph*>(cache.get())->nodes() : 0;
+  }
+  // A chain of the same launch, between two events.
+  Status Time(const Launch& launch, double (*)(), double* seconds) override {
+    const Scope scope(*context_);
+    const std::vector<Launch> chain(kTimed, launch);
+    std::unique_ptr<LaunchGraph> graph;
+    DISTIL_RETURN_IF_ERROR(LaunchGraph::Capture(context_.get(), chain, &graph));
+    Event begin, end;
+    DISTIL_RETURN_IF_ERROR(begin.Open());
+    DISTIL_RETURN_IF_ERROR(end.Open());
+    DISTIL_RETURN_IF_ERROR(graph->Run());  // warm
+    DISTIL_CUDA(cudaEventRecord(begin.event, context_->stream()));
+    DISTIL_RETURN_IF_ERROR(graph->Run());
+    DISTIL_CUDA(cudaEventRecord(end.event, context_->stream()));
+    DISTIL_CUDA(cudaEventSynchronize(end.event));
+    float milliseconds = 0;
+    DISTIL_CUDA(cudaEventElapsedTime(&milliseconds, begin.event, end.event));
+    *seconds = static_cast<double>(milliseconds) / 1e3 / kTimed;
+    return {};
+  }
 
  private:
   // A step has some hundreds of launches: enough of a teacher and a student fit in this window to keep a GPU busy, and
   // memory grows by no more than what so many launches write.
   static constexpr int kReuseDistance = 64;
+  static constexpr size_t kTimed = 20;
 
   static Status OutOfMemory(size_t bytes, size_t free, size_t total) {
     auto mib = [](size_t n) { return std::to_string(n >> 20) + " MiB"; };

@@ -46,9 +46,8 @@ Status Add(cudaGraph_t graph, cudaStream_t stream, const Launch& l, const Nodes&
 }
 
 Status AddAll(cudaGraph_t graph, cudaStream_t stream, std::span<const Launch> launches) {
-  std::vector<Access> accesses(launches.size());
-  if (launches.size() > 1)  // one alone need not say how large its operands are
-    std::transform(launches.begin(), launches.end(), accesses.begin(), AccessOf);
+  std::vector<Access> accesses;
+  for (const Launch& l : launches) accesses.push_back(AccessOf(l));
   const std::vector<std::vector<int>> waits = Dependencies(accesses);
   std::vector<Nodes> ends(launches.size());
   for (size_t i = 0; i < launches.size(); ++i) {

@@ -107,7 +107,7 @@ std::vector<std::string> LibraryFolders(const std::function<std::string(const ch
 }
 
 Status OpenLibrary(const std::string& title, const std::vector<std::string>& names, void** handle) {
-  const std::vector<std::string> folders = LibraryFolders(Environment);
+  const std::vector<std::string> folders = LibraryFolders([](const char* name) { return Environment(name); });
   std::string reason;  // of a file that is there and cannot be loaded
   auto open = [&](const std::string& path) {
     *handle = dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL);
