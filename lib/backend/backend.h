@@ -97,6 +97,7 @@ class Backend {
   virtual std::unique_ptr<Kernel> MakeCopy(size_t bytes) = 0;  // in[0] to out[0]
   virtual size_t Bytes(const Graph& g, ValueId v) const = 0;   // memory of a value in its layout
 
+  virtual size_t alignment() const { return 64; }  // of everything that Allocate gives and the planner places
   // How eagerly the planner reuses memory. A launch takes over memory of a launch fewer than this many before it only
   // when it must wait for that launch anyway, because it needs its results; of others, always. 1 packs tightest; a
   // backend that runs launches at the same time asks for more, so that sharing does not put them in a line.
@@ -107,7 +108,7 @@ class Backend {
     (void)bytes;
     return {};
   }
-  virtual Status Allocate(size_t bytes, Buffer* out) = 0;  // 64-byte aligned (256 on GPUs), zeroed
+  virtual Status Allocate(size_t bytes, Buffer* out) = 0;  // aligned, zeroed
   // The bytes of `host` may change when Upload returns; those of Download are there when it returns. Ordered with the
   // launches of Execute.
   virtual Status Upload(void* device, const void* host, size_t bytes) = 0;

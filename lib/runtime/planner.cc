@@ -10,8 +10,7 @@
 namespace distil {
 namespace {
 
-constexpr size_t kAlign = 64;
-size_t Align(size_t n) { return (n + kAlign - 1) / kAlign * kAlign; }
+size_t Align(size_t n, size_t alignment) { return (n + alignment - 1) / alignment * alignment; }
 
 // A piece of arena that is needed from one launch to another (inclusive).
 struct Slot {
@@ -59,7 +58,8 @@ class Order {
 };
 
 // Gives each slot, in this order, the lowest place where it overlaps nothing that it may not share memory with.
-size_t PackInOrder(const std::vector<size_t>& order, const Order& launches, std::vector<Slot>* slots) {
+size_t PackInOrder(const std::vector<size_t>& order, const Order& launches, size_t alignment,
+                   std::vector<Slot>* slots) {
   std::vector<size_t> placed;  // by offset
   size_t total = 0;
   for (size_t s : order) {
@@ -70,10 +70,10 @@ size_t PackInOrder(const std::vector<size_t>& order, const Order& launches, std:
       const Slot& other = (*slots)[p];
       if (!launches.Conflict(slot, other)) continue;
       if (at + slot.bytes <= other.offset) break;
-      at = std::max(at, other.offset + Align(other.bytes));
+      at = std::max(at, other.offset + Align(other.bytes, alignment));
     }
     slot.offset = at;
-    total = std::max(total, at + Align(slot.bytes));
+    total = std::max(total, at + Align(slot.bytes, alignment));
     placed.insert(std::upper_bound(placed.begin(), placed.end(), s,
                                    [&](size_t a, size_t b) { return (*slots)[a].offset < (*slots)[b].offset; }),
                   s);
@@ -82,7 +82,7 @@ size_t PackInOrder(const std::vector<size_t>& order, const Order& launches, std:
 }
 
 // Offsets for all slots, by the best of three orders: largest first, largest and longest first, oldest first.
-size_t Pack(const Order& launches, std::vector<Slot>& slots) {
+size_t Pack(const Order& launches, size_t alignment, std::vector<Slot>& slots) {
   std::vector<size_t> order(slots.size());
   std::iota(order.begin(), order.end(), 0);
   size_t best = ~size_t{0};
@@ -98,7 +98,7 @@ size_t Pack(const Order& launches, std::vector<Slot>& slots) {
       return x != y ? x > y : a < b;
     });
     std::vector<Slot> attempt = slots;
-    const size_t total = PackInOrder(order, launches, &attempt);
+    const size_t total = PackInOrder(order, launches, alignment, &attempt);
     if (total >= best) continue;
     best = total;
     packed = std::move(attempt);
@@ -108,11 +108,11 @@ size_t Pack(const Order& launches, std::vector<Slot>& slots) {
 }
 
 // The most bytes that are alive at one launch.
-size_t MostAlive(const std::vector<Slot>& slots, size_t launches) {
+size_t MostAlive(const std::vector<Slot>& slots, size_t launches, size_t alignment) {
   std::vector<size_t> starts(launches + 2), ends(launches + 2);
   for (const Slot& s : slots) {
-    starts[static_cast<size_t>(s.first)] += Align(s.bytes);
-    ends[static_cast<size_t>(s.last) + 1] += Align(s.bytes);
+    starts[static_cast<size_t>(s.first)] += Align(s.bytes, alignment);
+    ends[static_cast<size_t>(s.last) + 1] += Align(s.bytes, alignment);
   }
   size_t alive = 0, most = 0;
   for (size_t t = 0; t < starts.size(); ++t) {
@@ -240,14 +240,14 @@ class Planner {
 
   Place Io(ValueId v) {
     Place p{Place::kIo, plan_.io, nullptr};
-    plan_.io += Align(backend_->Bytes(g_, v));
+    plan_.io += Align(backend_->Bytes(g_, v), backend_->alignment());
     return p;
   }
   void Keep(ValueId v) {
     Place& p = plan_.places[Root(v)];
     if (!constant_[Root(v)] || p.kind != Place::kNone) return;
     p = {Place::kConstant, plan_.constants, nullptr};
-    plan_.constants += Align(backend_->Bytes(g_, Root(v)));
+    plan_.constants += Align(backend_->Bytes(g_, Root(v)), backend_->alignment());
   }
 
   void Slots(const std::vector<PlannedLaunch>& launches, std::vector<Slot>& slots) {
@@ -343,9 +343,11 @@ class Planner {
     workspaces(plan_.once, once_slots_);
     workspaces(plan_.every, every_slots_);
     const int distance = backend_->reuse_distance();
-    plan_.arena = std::max(Pack(Order(g_, plan_.once, distance), once_slots_),
-                           Pack(Order(g_, plan_.every, distance), every_slots_));
-    plan_.live = std::max(MostAlive(once_slots_, plan_.once.size()), MostAlive(every_slots_, plan_.every.size()));
+    const size_t alignment = backend_->alignment();
+    plan_.arena = std::max(Pack(Order(g_, plan_.once, distance), alignment, once_slots_),
+                           Pack(Order(g_, plan_.every, distance), alignment, every_slots_));
+    plan_.live = std::max(MostAlive(once_slots_, plan_.once.size(), alignment),
+                          MostAlive(every_slots_, plan_.every.size(), alignment));
     for (ValueId v = 0; v < g_.value_count(); ++v) {
       Place& p = plan_.places[v];
       if (p.kind == Place::kArena) p.offset = (constant_[v] ? once_slots_ : every_slots_)[slot_of_[v]].offset;

@@ -10,7 +10,7 @@ namespace distil {
 namespace {
 
 constexpr int64_t kSteps = 50, kBatch = 16;
-constexpr double kTolerance = 2e-3;  // of the loss; the two CPU devices are about 1e-4 apart after fifty steps
+constexpr double kTolerance = 1e-5;  // of the loss; the two CPU devices stay within 1e-6
 
 std::vector<double> Losses(const std::string& device_name) {
   const auto device = MakeDevice(device_name);
@@ -45,7 +45,6 @@ TEST_P(Agreement, FiftyStepsLikeTheCpu) {
     worst = std::max(worst, std::abs(got[k] - cpu[k]) / cpu[k]);
     EXPECT_NEAR(got[k], cpu[k], kTolerance * cpu[k]) << "step " << k;
   }
-  EXPECT_NEAR(got[0], cpu[0], 1e-5 * cpu[0]);
   EXPECT_LT(cpu.back(), cpu.front());
   RecordProperty("worst", std::to_string(worst));
   std::printf("largest difference %.2g of the loss\n", worst);

@@ -68,6 +68,7 @@ class CudaBackend : public Backend {
     return static_cast<size_t>(v.shape.elements()) * DTypeSize(v.dtype);
   }
 
+  size_t alignment() const override { return 256; }  // what cudaMalloc gives, and libraries like
   int reuse_distance() const override { return kReuseDistance; }
 
   Status HasRoom(size_t bytes) override {

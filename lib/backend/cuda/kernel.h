@@ -27,7 +27,7 @@ class CudaKernel : public Kernel {
   // workspace. The order of launches is derived from these ranges, and launches that share none may run at the same
   // time. A kernel keeps no device memory of its own: the plan would not know of it.
   //
-  // Addresses of values are 256-byte aligned. Two runs with the same input give the same bits: no floating-point
+  // Addresses of values and workspaces are 256-byte aligned. Two runs with the same input give the same bits: no floating-point
   // atomics.
   virtual Status Enqueue(const KernelArgs& args, cudaStream_t stream) = 0;
 
