@@ -110,7 +110,10 @@ class Session {
     DISTIL_RETURN_IF_ERROR(source_->Seek(static_cast<uint32_t>(step_ / per_epoch), step_ % per_epoch));
     started_ = saved_at_ = Now();
     while (step_ < total_) {
-      DISTIL_RETURN_IF_ERROR(OneStep());
+      const Status s = OneStep();
+      if (s.code() == Code::kDeviceLost && state_.step > 0)
+        return {s.code(), s.message() + " (step " + std::to_string(state_.step) + " in " + folder_ + ", with --resume)"};
+      DISTIL_RETURN_IF_ERROR(s);
       if (step_ % per_epoch == 0) {
         DISTIL_RETURN_IF_ERROR(EndEpoch(step_ / per_epoch));
         if (step_ == total_) break;
