@@ -46,7 +46,7 @@ Expr Loss(Pair& p) {
 }
 
 std::string Check(const Features& t, const Features& s, const MethodOptions&) {
-  if (t.taps.size() < 2 || s.taps.size() < 2) return "a network has no stages to compare";
+  if (std::string why = CannotFindStages(t, s); !why.empty()) return why;
   if (t.taps.size() != s.taps.size())
     return "the teacher has " + std::to_string(t.taps.size() - 1) + " stages and the student " +
            std::to_string(s.taps.size() - 1);

@@ -40,6 +40,7 @@ Expr Loss(Pair& p) {
 }
 
 std::string Check(const Features& t, const Features& s, const MethodOptions& o) {
+  if (std::string why = CannotFindStages(t, s); !why.empty()) return why;
   const size_t in_t = t.taps.size() - 1, in_s = s.taps.size() - 1;
   if (in_t == in_s || o.text("pairs") == "common") return "";
   return "the teacher has " + std::to_string(in_t) + " stages and the student " + std::to_string(in_s) +

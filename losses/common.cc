@@ -67,9 +67,13 @@ std::string CannotPool(const Shape& f, const Shape& g) {
          " cannot be averaged to one size: the sides of one must be whole multiples of the other's";
 }
 
+std::string CannotFindStages(const Features& t, const Features& s) {
+  if (t.taps.size() >= 2 && s.taps.size() >= 2) return "";
+  return std::string("the ") + (t.taps.size() < 2 ? "teacher" : "student") + " has no stages to compare";
+}
+
 std::string CannotPairStages(const Features& t, const Features& s, const MethodOptions& o, const std::string& method) {
-  if (t.taps.size() < 2 || s.taps.size() < 2)
-    return std::string("the ") + (t.taps.size() < 2 ? "teacher" : "student") + " has no stages to compare";
+  if (std::string why = CannotFindStages(t, s); !why.empty()) return why;
   const size_t in_t = t.taps.size() - 1, in_s = s.taps.size() - 1;
   if (in_t != in_s && o.text("pairs") != "common")
     return "the teacher has " + std::to_string(in_t) + " stages and the student " + std::to_string(in_s) + "; " +

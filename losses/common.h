@@ -26,6 +26,8 @@ Expr PairwiseDistance(Expr x);  // ||x_i - x_j||, [n,n]; 0 with gradient 0 for e
 void PoolToSmaller(Expr* f, Expr* g);
 // Why that would not be an average over whole windows, or "".
 std::string CannotPool(const Shape& f, const Shape& g);
+// Why there are no stages to compare, or "": a network needs two taps, its stem and a stage.
+std::string CannotFindStages(const Features& t, const Features& s);
 // Why the stages 1..K of two networks cannot be compared one with one after pooling, or "". With pairs=common, those
 // that both have are compared; `method` is for the message.
 std::string CannotPairStages(const Features& t, const Features& s, const MethodOptions& o, const std::string& method);

@@ -95,6 +95,8 @@ Expr Loss(Pair& p) {
 std::string Check(const Features& t, const Features& s, const MethodOptions& o) {
   if (std::string why = CannotHead(s, o); !why.empty()) return why;
   if (std::string why = CannotCompareClasses(t, s); !why.empty()) return why;
+  if (o.number("beta") > 0 && !(t.map.valid() && s.map.valid()))
+    return std::string("the ") + (t.map.valid() ? "student" : "teacher") + " has no feature maps to compare";
   return o.number("beta") > 0 ? CannotPool(t.map.shape(), s.map.shape()) : "";
 }
 

@@ -74,7 +74,7 @@ Expr Loss(Pair& p) {
 }
 
 std::string Check(const Features& t, const Features& s, const MethodOptions&) {
-  if (t.taps.empty() || s.taps.empty()) return "a network has no stages to compare";
+  if (std::string why = CannotFindStages(t, s); !why.empty()) return why;
   return CannotPool(t.taps.back().post.shape(), s.taps.back().post.shape());
 }
 

@@ -19,6 +19,8 @@ Expr G(Expr f) { return L2Normalize(Gram(Flatten(f)), {1}); }  // [n,n]
 
 Expr Loss(Pair& p) { return MeanSquare(G(p.t.taps.back().post), G(p.s.taps.back().post)); }
 
+std::string Check(const Features& t, const Features& s, const MethodOptions&) { return CannotFindStages(t, s); }
+
 }  // namespace
 
 extern const Method kSp = {
@@ -28,6 +30,7 @@ extern const Method kSp = {
     .teacher = true,
     .options = kOptions,
     .loss = Loss,
+    .check = Check,
 };
 
 }  // namespace distil

@@ -374,7 +374,9 @@ typedef struct distil_role {
  *   crop_pad, crop_mode, flip, cutout, brightness, contrast, saturation, hue;
  * - the computation: bf16, winograd, tf32, gradients.
  *
- * Roles are checked against the method. Teachers (roles that begin with "teacher") are frozen: nothing changes them. */
+ * Roles are checked against the method, and networks against what it compares: one that lacks the stages that a method
+ * needs, other classes than the teacher's, or maps that cannot be brought to one size are errors here, before any step,
+ * in every phase. Teachers (roles that begin with "teacher") are frozen: nothing changes them. */
 DISTIL_API distil_status distil_trainer_create(distil_device* device, const char* method, const char* options,
                                                const distil_role* roles, size_t role_count, distil_trainer** trainer);
 DISTIL_API void distil_trainer_free(distil_trainer* trainer);

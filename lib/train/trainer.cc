@@ -49,7 +49,7 @@ Status CheckBatch(const Batch& batch, int64_t classes) {
 
 Trainer::State::State(Backend* backend, uint64_t seed)
     : allocate([this, backend, seed](Variable* v, const Init& init) {
-        const Status s = AllocateVariable(backend, seed, init, v);
+        const Status s = backend ? AllocateVariable(backend, seed, init, v) : Status();
         if (!s.ok()) allocation = s;
         return s;
       }),
@@ -97,6 +97,7 @@ Status Trainer::Create(std::shared_ptr<Device> device, Recipe recipe, const Text
                                  : "the option steps_per_epoch is needed for schedule=" + context.options.schedule +
                                        " (or give schedule=constant)");
   }
+  DISTIL_RETURN_IF_ERROR(t->CheckPhases());
   DISTIL_RETURN_IF_ERROR(t->EnterPhase(0));
   *out = std::move(t);
   return {};
@@ -152,6 +153,18 @@ Status Trainer::EnterPhase(size_t phase) {
   return PhaseContext(phase, state_.get(), &context_);
 }
 
+Status Trainer::CheckPhases() const {
+  State state(nullptr, options_.seed);
+  for (size_t p = 0; p < recipe_.phases.size(); ++p) {
+    state.optimizer = VariableSet(state.allocate);
+    StepContext context;
+    std::vector<std::unique_ptr<StepGraph>> graphs;
+    DISTIL_RETURN_IF_ERROR(PhaseContext(p, &state, &context));
+    DISTIL_RETURN_IF_ERROR(BuildGraphs(p, &state, &context, 2, &graphs));
+  }
+  return {};
+}
+
 Status Trainer::BuildGraphs(size_t phase, State* state, StepContext* context, int64_t batch,
                             std::vector<std::unique_ptr<StepGraph>>* out) const {
   state->allocation = Status();
@@ -160,6 +173,7 @@ Status Trainer::BuildGraphs(size_t phase, State* state, StepContext* context, in
     build(*g);
     const Status s = g->Finish();
     DISTIL_RETURN_IF_ERROR(state->allocation);
+    if (!s.ok() && s.message().rfind("method ", 0) == 0) return s;  // a term's own, which is named already
     if (!s.ok()) return {s.code(), "method '" + recipe_.expression + "': " + s.message()};
     out->push_back(std::move(g));
   }

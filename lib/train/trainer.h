@@ -67,7 +67,7 @@ class Trainer {
  private:
   // The variables that training adds to the networks'.
   struct State {
-    State(Backend* backend, uint64_t seed);
+    State(Backend* backend, uint64_t seed);  // without a backend its variables have no memory: to build graphs over
     VariableSet::Allocate allocate;
     Status allocation;  // the first that failed
     VariableSet aux, method, optimizer;
@@ -98,6 +98,8 @@ class Trainer {
   Status EnterPhase(size_t phase);
   // Options and variables of a phase as steps are built over them.
   Status PhaseContext(size_t phase, State* state, StepContext* out) const;
+  // Whether every phase can be built, for batches of two: its graphs are made and thrown away.
+  Status CheckPhases() const;
   Status BuildGraphs(size_t phase, State* state, StepContext* context, int64_t batch,
                      std::vector<std::unique_ptr<StepGraph>>* out) const;
   Status Compiled(int64_t batch, std::vector<StepProgram>** out);

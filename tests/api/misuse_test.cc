@@ -461,6 +461,99 @@ TEST(Misuse, Roles) {
   EXPECT_STREQ(role, "teacher");
 }
 
+// Networks that a method cannot compare: one sentence when the trainer is made, before any step, whichever phase it is in.
+TEST(Misuse, NetworksThatDoNotFit) {
+  distil_device* device = nullptr;
+  ASSERT_EQ(distil_device_open("reference", nullptr, &device), DISTIL_OK);
+  auto make = [&](const char* model, const char* options) {
+    distil_network* n = nullptr;
+    EXPECT_EQ(distil_network_create(device, model, options, 1, &n), DISTIL_OK) << distil_last_error();
+    return n;
+  };
+  distil_network* const student = make("resnet8", "classes=10 input=3,8,8");
+  distil_network* const more_classes = make("resnet8", "classes=100 input=3,8,8");
+  distil_network* const more_stages = make("vgg8", "classes=10 input=3,8,8");
+  distil_network* const wider = make("resnet8x4", "classes=10 input=3,8,8");
+  // Of the caller's own: maps of 8, 5 and 5 pixels, and one without any stage.
+  auto own = [&](bool stages) {
+    distil_builder* b = nullptr;
+    distil_value x;
+    distil_network* n = nullptr;
+    EXPECT_EQ(distil_builder_begin(device, 3, 8, 8, &b, &x), DISTIL_OK);
+    distil_conv_options narrow = DISTIL_CONV_OPTIONS_INIT;
+    narrow.pad = 0;
+    const distil_value stem = distil_conv2d(b, "stem", x, 4, 3, nullptr),
+                       stage = distil_conv2d(b, "stage", stem, 4, 4, &narrow),
+                       last = distil_conv2d(b, "last", stage, 4, 1, nullptr);
+    for (distil_value v : {stem, stage, last}) {
+      if (stages) {
+        EXPECT_EQ(distil_builder_tap(b, v, v), DISTIL_OK);
+      }
+    }
+    const distil_value pooled = distil_global_avg_pool(b, last), logits = distil_linear(b, "fc", pooled, 10, 1);
+    EXPECT_EQ(distil_builder_finish(b, pooled, logits, 1, &n), DISTIL_OK) << distil_last_error();
+    distil_builder_free(b);
+    return n;
+  };
+  distil_network *const odd = own(true), *const bare = own(false);
+
+  const struct {
+    const char *method, *options;
+    distil_network *teacher, *student;
+    const char* message;
+  } cases[] = {
+      {"kd", "", more_classes, student, "method kd: the teacher has 100 classes and the student 10"},
+      {"dkd", "", more_classes, student, "the teacher has 100 classes and the student 10"},
+      {"normkd", "", more_classes, student, "the teacher has 100 classes and the student 10"},
+      {"dskd", "", more_classes, student, "the teacher has 100 classes and the student 10"},
+      {"kd+at", "", more_classes, student, "the teacher has 100 classes and the student 10"},
+      {"at", "", more_stages, student, "method at: the teacher has 4 stages and the student 3; at.pairs=common"},
+      {"vid", "", more_stages, student, "method vid: the teacher has 4 stages and the student 3; vid.pairs=common"},
+      {"nst", "", more_stages, student, "method nst: the teacher has 4 stages and the student 3; nst.pairs=common"},
+      {"ab", "", more_stages, student, "method ab: the teacher has 4 stages and the student 3"},
+      {"fsp", "", more_stages, student, "method fsp: the teacher has 4 stages and the student 3"},
+      {"fsp", "", wider, student, "method fsp: the teacher has 32 channels at tap f0 and the student 16"},
+      {"fitnet", "stage=4", more_stages, student, "method fitnet: the student has no stage 4"},
+      {"fitnet", "stage=4", student, more_stages, "method fitnet: the teacher has no stage 4"},
+      {"at", "", bare, student, "method at: the teacher has no stages to compare"},
+      {"sp", "", student, bare, "method sp: the student has no stages to compare"},
+      {"ab", "", bare, student, "method ab: the teacher has no stages to compare"},
+      {"ft", "", student, bare, "method ft: the student has no stages to compare"},
+      {"fsp", "", student, bare, "method fsp: the student has no stages to compare"},
+      {"vid", "", bare, student, "method vid: the teacher has no stages to compare"},
+      {"fitnet", "stage=1", bare, student, "method fitnet: the teacher has no stage 1"},
+      {"dskd", "", bare, student, "method dskd: the teacher has no feature maps to compare"},
+      {"dsn", "", nullptr, bare, "this student is not a network of the zoo"},
+      {"dskd", "heads=3", student, student, "heads=3: the student has 3 stages, and only those before the last"},
+      {"vid", "pairs=common", odd, student, "method vid: stage 1: maps [2,4,5,5] and [2,16,8,8] cannot be averaged"},
+      {"nst", "pairs=common", odd, student, "method nst: stage 1: maps [2,4,5,5] and [2,16,8,8] cannot be averaged"},
+      {"dskd", "", odd, student, "method dskd: maps [2,4,5,5] and [2,64,2,2] cannot be averaged"},
+      {"fitnet", "stage=2", odd, student, "method fitnet: a map [2,32,4,4] cannot be brought to the size of [2,4,5,5]"},
+      {"ft", "", odd, student, "method ft: maps [2,4,5,5] and [2,64,2,2] cannot be averaged"},
+      {"crd", "", student, wider, "its memory has an entry for each sample: the option samples is needed"},
+      {"crd", "samples=50 negatives=51", student, wider, "51 negatives are more than the 50 samples"},
+      {"crd", "samples=50", student, wider, "are more than the 50 samples: set crd.negatives"},
+  };
+  for (const auto& c : cases) {
+    SCOPED_TRACE(std::string(c.method) + " " + c.options + ": " + c.message);
+    distil_trainer* t = reinterpret_cast<distil_trainer*>(1);
+    const distil_role roles[] = {{"student", c.student}, {"teacher", c.teacher}};
+    const std::string options = std::string("schedule=constant epochs=2 steps_per_epoch=2 ") + c.options;
+    // A pair may not be one network twice.
+    distil_network* const twin = c.teacher == c.student ? make("resnet8", "classes=10 input=3,8,8") : nullptr;
+    const distil_role apart[] = {{"student", c.student}, {"teacher", twin}};
+    EXPECT_EQ(distil_trainer_create(device, c.method, options.c_str(), twin ? apart : roles, c.teacher ? 2 : 1, &t),
+              kBad);
+    EXPECT_EQ(t, nullptr);
+    const std::string message = distil_last_error();
+    EXPECT_NE(message.find(c.message), std::string::npos) << message;
+    EXPECT_EQ(message.find('\n'), std::string::npos) << message;
+    distil_network_free(twin);
+  }
+  for (distil_network* n : {student, more_classes, more_stages, wider, odd, bare}) distil_network_free(n);
+  distil_device_close(device);
+}
+
 TEST(Misuse, Trainers) {
   World w;
   distil_trainer* t = reinterpret_cast<distil_trainer*>(1);

@@ -102,8 +102,8 @@ std::string NameOf(const testing::TestParamInfo<std::tuple<std::string, Case>>& 
   return device.substr(0, device.find(':')) + "_" + c.method + std::to_string(info.index % std::size(kCases));
 }
 
-INSTANTIATE_TEST_SUITE_P(All, Methods,
-                         testing::Combine(testing::Values("cpu", "cuda:0"), testing::ValuesIn(kCases)), NameOf);
+INSTANTIATE_TEST_SUITE_P(All, Methods, testing::Combine(testing::Values("cpu", "cuda:0"), testing::ValuesIn(kCases)),
+                         NameOf);
 
 TEST(Methods, AllAreTrainedHere) {
   std::set<std::string> trained;
@@ -137,9 +137,7 @@ TEST(Methods, ResumeWhereTheyStopped) {
 // What would stop the main phase is said before the first one is run.
 TEST(Methods, MistakesAreFoundBeforeTheFirstPhase) {
   Training run;
-  ASSERT_OK(run.Make("ab+dskd", "dskd.heads=3"));
-  MemoryInfo memory;
-  ExpectError(run.trainer->Memory(6, &memory), Code::kInvalidArgument,
+  ExpectError(run.Make("ab+dskd", "dskd.heads=3"), Code::kInvalidArgument,
               "method dskd: heads=3: the student has 3 stages");
 }
 
@@ -196,9 +194,8 @@ TEST(Heads, NotOfANetworkOfOnesOwn) {
   const auto device = MakeDevice("cpu");
   Trainer::Roles roles = {{"student", TinyNetwork(device, 1)}};
   std::unique_ptr<Trainer> trainer;
-  ASSERT_OK(Trainer::Create(device, "dsn", Text("schedule=constant"), roles, &trainer));
-  MemoryInfo memory;
-  ExpectError(trainer->Memory(6, &memory), Code::kInvalidArgument, "is not a network of the zoo");
+  ExpectError(Trainer::Create(device, "dsn", Text("schedule=constant"), roles, &trainer), Code::kInvalidArgument,
+              "is not a network of the zoo");
 }
 
 TEST(Heads, WeightsOfFigure2AreTerms) {
