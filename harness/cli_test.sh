@@ -72,6 +72,27 @@ echo '[[method]' > broken.toml
 bad 'broken.toml:1: not valid TOML' reproduce broken.toml
 bad "cannot open 'absent.toml'" reproduce absent.toml
 
+# Networks that do not fit, before any data is looked for, and with --dry-run too. misfit METHOD TEACHER STUDENT: a recipe.
+misfit() {
+  printf 'dataset = "cifar100"\nseeds = 1\n[[method]]\nname = "ce"\n[[method]]\nname = "%s"\n%s\n[[pair]]\nteacher = "%s"\nstudent = "%s"\n' \
+    "$1" "$4" "$2" "$3" > misfit.toml
+}
+unfit() {
+  local text=$1
+  shift
+  misfit "$@"
+  bad "$text" reproduce misfit.toml --threads 1
+  bad "$text" reproduce misfit.toml --threads 1 --dry-run
+}
+unfit 'resnet14 → vgg8, vid, seed 1: method vid: the teacher has 3 stages and the student 4; vid.pairs=common' \
+  vid resnet14 vgg8 ''
+unfit 'method ab: the teacher has 3 stages and the student 4' ab resnet14 vgg8 ''
+unfit 'method fsp: the teacher has 32 channels at tap f0 and the student 16' fsp resnet8x4 resnet8 ''
+unfit 'method fitnet: the teacher has no stage 9' fitnet resnet14 resnet8 'options = { stage = 9 }'
+unfit 'heads=3: the student has 3 stages' dskd resnet14 resnet8 'options = { heads = "3" }'
+unfit '60000 negatives are more than the 50000 samples' crd resnet14 resnet8 'options = { negatives = 60000 }'
+[[ ! -e runs ]] || fail 'a mistake left a folder'
+
 # Every command once.
 good '96 training and 40 test images' synth --to tiny.h5 --train 96 --test 40 --classes 4
 good '"train":64' synth --to other.h5 --train 64 --test 16 --classes 4 --json
@@ -81,6 +102,7 @@ good 'kd' list methods
 good '"usable":true' list devices --json
 good 'dskd/table1' list recipes
 
+good '40 training' synth --to five.h5 --train 40 --test 10 --classes 5
 short=(--epochs 2 --set batch=32 --threads 1)
 good teacher/student.safetensors train --network resnet8 --data tiny.h5 "${short[@]}" --to teacher --quiet --tensorboard
 [[ -s teacher/tensorboard/events.out.tfevents.distil ]] || fail 'no TensorBoard file'
@@ -98,6 +120,9 @@ bad "did you mean 'kd'?" distil --student resnet8 "${weights[@]}" --data tiny.h5
 bad "kd.Q" distil --student resnet8 "${weights[@]}" --data tiny.h5 --method kd+at --option kd.Q=2
 bad 'expected KEY=VALUE' distil --student resnet8 "${weights[@]}" --data tiny.h5 --option T
 bad "it has no tensor 'block1.layer.0.bn1.weight'" distil --student resnet8 --teacher wrn_16_2 --teacher-weights teacher/student.safetensors --data tiny.h5
+bad 'method vid: the teacher has 3 stages and the student 4' distil --student vgg8 "${weights[@]}" --data tiny.h5 --method vid
+bad "negatives are more than the 96 samples: set crd.negatives" distil --student resnet8 "${weights[@]}" --data tiny.h5 --method crd
+bad "'fc.weight' has shape [4,64], the network needs [5,64]" distil --student resnet8 "${weights[@]}" --data five.h5 --method kd
 head -c 1000 teacher/student.safetensors > cut.safetensors
 bad 'cut.safetensors' evaluate --network resnet8 --weights cut.safetensors --data tiny.h5
 good 'on 40 test images' evaluate --network resnet8 --weights teacher/student.safetensors --data tiny.h5
@@ -132,11 +157,59 @@ good 'KD' reproduce mine.toml --threads 1 --data tiny.h5 --runs mine
 grep -q '5 runs were already done' err || fail "finished runs were not skipped: $(cat err)"
 good 'KD' reproduce mine.toml --threads 1 --data tiny.h5 --runs mine --restart --quiet
 [[ $sum == "$(find mine -name '*.safetensors' -o -name metrics.jsonl | sort | xargs sha256sum)" ]] || fail 'a second run gave other bits'
+# What --dry-run promised: that memory, to the byte. And two machines' shares make one machine's table.
+"$harness" reproduce mine.toml --threads 1 --data tiny.h5 --runs elsewhere/none --dry-run --json > plan
+for method in ce kd; do
+  promised=$(grep "\"method\":\"$method\".*\"student\":\"resnet8\"" plan | head -1 | grep -o '"memory_bytes":[0-9]*' | grep -o '[0-9]*')
+  grep -rhq "\"planned_bytes\": $promised,\$" mine/tiny/*__resnet8/$method || fail "$method took other memory than $promised"
+done
+for shard in 1 2; do
+  good '' reproduce mine.toml --threads 1 --data tiny.h5 --runs shard$shard --shard $shard/2 --quiet
+done
+[[ $(find shard1 shard2 -path '*__resnet8*' -name result.json | wc -l) == 4 ]] || fail 'the shards do not make up the whole'
+good '5 files with 1 tables from 5 runs' report --runs shard1 --runs shard2 --to merged
+good '5 files with 1 tables from 5 runs' report --runs mine --to tables
+cmp merged/mine.csv tables/mine.csv || fail 'two shards gave another table than one machine'
+cmp merged/mine.md tables/mine.md || fail 'two shards gave another table than one machine'
+
+# A suite that is stopped goes on where it was: finished runs are skipped, and the one under way is resumed.
+stopped=0
+for delay in 0.4 0.8 1.6 3.2; do
+  rm -rf halted
+  code=0
+  "$harness" reproduce mine.toml --threads 1 --data tiny.h5 --runs halted --checkpoint-steps 1 --quiet > out 2> err &
+  pid=$!
+  sleep $delay
+  kill -TERM $pid 2> /dev/null || true
+  wait $pid || code=$?
+  [[ $code == 143 && -n $(find halted -name checkpoint.distil) ]] && stopped=1 && break
+done
+if [[ $stopped == 1 ]]; then
+  good 'unfinished' reproduce mine.toml --threads 1 --data tiny.h5 --runs halted --dry-run
+  good 'KD' reproduce mine.toml --threads 1 --data tiny.h5 --runs halted --quiet
+  [[ $(cd mine && find . -name '*.safetensors' | sort | xargs sha256sum) == "$(cd halted && find . -name '*.safetensors' | sort | xargs sha256sum)" ]] ||
+    fail 'a suite that was stopped gave other bits'
+fi
+
 good '5 files with 1 tables from 5 runs' report --runs mine --to tables
 "$harness" report --runs mine --to tables --check || fail 'fresh tables are called stale'
 echo >> tables/mine.md
 bad "stale tables: 'tables/mine.md'" report --runs mine --to tables --check
 good 'short' reproduce mine.toml --threads 1 --data tiny.h5 --runs mine --epochs 1 --seeds 1 --quiet
+
+# Figure 2 of the DSKD paper: from records alone, and nowhere else.
+sed -e 's/name = "kd"/name = "dskd"/' -e 's/label = "KD"/label = "DSKD"\noptions = { histogram = 10 }/' mine.toml > weights.toml
+good 'DSKD' reproduce weights.toml --threads 1 --data tiny.h5 --runs weights --seeds 1 --epochs 1
+! grep -q 'kd_w1' out err || fail 'bins of histograms among the numbers of progress'
+good '6 files with 1 tables from 3 runs' report --runs weights --to figures
+for term in kd_w1 kd_w2 fea_w1 fea_w2; do
+  counts=$(grep -o "\"dskd.$term\":\[[0-9,]*" weights/tiny/resnet14__resnet8/dskd/*/metrics.jsonl | sed 's/.*\[//')
+  [[ $((${counts//,/+})) == 96 ]] || fail "the bins of $term hold $counts, not the epoch's 96 samples"
+done
+grep -q 'class="ridge' figures/weights-resnet14-resnet8-dskd.svg || fail 'no figure of the weights'
+grep -q 'short: the recipe has 96 samples, 2 epochs' figures/weights-resnet14-resnet8-dskd.svg || fail 'a short figure is not marked'
+! grep -q 'kd_w1' figures/*.md figures/*.csv figures/*.json || fail 'bins of histograms in a table'
+"$harness" report --runs weights --to figures --check || fail 'a fresh figure is called stale'
 
 # The quickstart, scaled down to seconds.
 good 'quickstart/report.html' quickstart --threads 1 --epochs 1 --limit-train 128 --limit-test 64 --quiet

@@ -216,7 +216,7 @@ TEST(Recipes, UnknownNamesAreHelped) {
   EXPECT_NE(LoadRecipe("dskd/tabel1", {}, &r).message().find("did you mean 'dskd/table1'?"), std::string::npos);
   std::vector<std::string> names;
   ASSERT_OK(SuiteRecipes("dskd", &names));
-  EXPECT_EQ(names.size(), 4u);
+  EXPECT_EQ(names.size(), 5u);
   EXPECT_FALSE(SuiteRecipes("dskdd", &names).ok());
   EXPECT_NE(LoadRecipe("/nonexistent/x.toml", {}, &r).message().find("cannot open '/nonexistent/x.toml'"),
             std::string::npos);

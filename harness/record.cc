@@ -5,6 +5,7 @@
 #include "harness/digest.h"
 #include "harness/files.h"
 #include "harness/text.h"
+#include "lib/base/text.h"
 
 namespace distil::harness {
 namespace {
@@ -130,8 +131,20 @@ void ReadEpochs(const Json& list, const Source& source, Status* status, RunRecor
 
 }  // namespace
 
+bool BinOf(const std::string& term, std::string* histogram, size_t* bin) {
+  const size_t dot = term.rfind('.');
+  int64_t number = 0;
+  if (dot == std::string::npos || !ParseInteger(term.substr(dot + 1), &number) || number < 0 || number > 9999)
+    return false;
+  *histogram = term.substr(0, dot), *bin = static_cast<size_t>(number);
+  return true;
+}
+
 Json ToJson(const EpochMetrics& m) {
-  return {{"epoch", m.epoch}, {"lr", m.lr}, {"train", m.train}, {"top1", m.top1}, {"top5", m.top5}, {"loss", m.loss}};
+  Json json = {{"epoch", m.epoch}, {"lr", m.lr},     {"train", m.train},
+               {"top1", m.top1},   {"top5", m.top5}, {"loss", m.loss}};
+  if (!m.histograms.empty()) json["histograms"] = m.histograms;
+  return json;
 }
 
 Status EpochFromJson(const Json& json, const std::string& path, const Source& source, EpochMetrics* out) {
@@ -146,6 +159,11 @@ Status EpochFromJson(const Json& json, const std::string& path, const Source& so
     FieldReader terms(*train, f.Path("train"), source, &status);
     for (auto it = train->begin(); it != train->end(); ++it) terms.Read(it.key().c_str(), &out->train[it.key()]);
     if (status.ok() && !out->train.count("loss")) terms.Fail("loss", "is missing");
+  }
+  if (const Json* histograms = f.Object("histograms", false)) {
+    FieldReader bins(*histograms, f.Path("histograms"), source, &status);
+    for (auto it = histograms->begin(); it != histograms->end(); ++it)
+      bins.Read(it.key().c_str(), &out->histograms[it.key()], 0, int64_t{1} << 40);
   }
   f.Finish();
   return status;

@@ -25,8 +25,12 @@ struct EpochMetrics {
   int64_t epoch = 0;                    // from 1
   double lr = 0;                        // at the end of the epoch
   std::map<std::string, double> train;  // mean over the epoch: "loss", each named term, "top1" when measured
+  // How many of the epoch's samples fell into each bin: of terms "<name>.0", "<name>.1"... (see BinOf).
+  std::map<std::string, std::vector<int64_t>> histograms;
   double top1 = 0, top5 = 0, loss = 0;  // on the test split; percent
 };
+// A term "dskd.kd_w1.7" is the share of the batch in bin 7 of the histogram "dskd.kd_w1". True for such a name.
+bool BinOf(const std::string& term, std::string* histogram, size_t* bin);
 Json ToJson(const EpochMetrics& metrics);
 Status EpochFromJson(const Json& json, const std::string& path, const Source& source, EpochMetrics* out);
 

@@ -2,21 +2,26 @@
 
 #include <algorithm>
 #include <cmath>
+#include <tuple>
 
 #include "harness/svg.h"
 #include "harness/text.h"
+#include "harness/weights_figure.h"
 
 namespace distil::harness {
 namespace {
 
-const char* const kStyle = R"css(
-:root { color-scheme: light dark; --paper: #ffffff; --ink: #1b1f24; --soft: #57606a; --rule: #d8dee4; --card: #f6f8fa;
-  --c0: #8c959f; --c1: #0072b2; --c2: #d55e00; --c3: #009e73; --c4: #a64d89; --c5: #b58900; --c6: #3a8fc7; --c7: #6b4fbb;
-  --good: #1a7f37; --bad: #b42318; }
-@media (prefers-color-scheme: dark) {
-  :root { --paper: #0f1318; --ink: #e6eaef; --soft: #9aa4af; --rule: #30363d; --card: #171c22;
-    --c0: #9aa4af; --c1: #58a6e0; --c2: #ff8f4d; --c3: #35c79a; --c4: #d98cc0; --c5: #e3b93c; --c6: #86c8f2; --c7: #a892f0;
-    --good: #4ac26b; --bad: #ff8c7d; } }
+struct Color {
+  const char *name, *light, *dark;
+};
+const Color kPalette[] = {
+    {"paper", "#ffffff", "#0f1318"}, {"ink", "#1b1f24", "#e6eaef"},  {"soft", "#57606a", "#9aa4af"},
+    {"rule", "#d8dee4", "#30363d"},  {"card", "#f6f8fa", "#171c22"}, {"c0", "#8c959f", "#9aa4af"},
+    {"c1", "#0072b2", "#58a6e0"},    {"c2", "#d55e00", "#ff8f4d"},   {"c3", "#009e73", "#35c79a"},
+    {"c4", "#a64d89", "#d98cc0"},    {"c5", "#b58900", "#e3b93c"},   {"c6", "#3a8fc7", "#86c8f2"},
+    {"c7", "#6b4fbb", "#a892f0"},    {"good", "#1a7f37", "#4ac26b"}, {"bad", "#b42318", "#ff8c7d"}};
+
+const char* const kPageStyle = R"css(
 * { box-sizing: border-box; }
 body { margin: 0 auto; max-width: 72rem; padding: 1.5rem; background: var(--paper); color: var(--ink);
   font: 15px/1.5 system-ui, "DejaVu Sans", sans-serif; }
@@ -34,11 +39,19 @@ td span { display: block; white-space: nowrap; } td sup { color: var(--soft); }
 .not-run .value, .not-run .verdict { color: var(--soft); }
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(30rem, 100%), 1fr)); gap: 1rem; margin: 1rem 0; }
 figure { margin: 0; background: var(--card); border: 1px solid var(--rule); border-radius: 8px; padding: .5rem; }
-figure.wide { grid-column: 1 / -1; }
+figure.wide, figure.tall { grid-column: 1 / -1; }
+figure.tall svg { max-height: 60rem; }
 svg { width: 100%; height: auto; display: block; max-height: 28rem; }
+details { margin: .6rem 0; } summary { cursor: pointer; color: var(--soft); } code, pre { font-size: .8rem; }
+pre { overflow-x: auto; background: var(--card); padding: .6rem; border-radius: 6px; }
+)css";
+
+// Of charts; `var(--x)` is a colour of the palette.
+const char* const kChartStyle = R"css(
 svg text { font: 12px system-ui, "DejaVu Sans", sans-serif; fill: var(--ink); }
 svg .title { font-size: 14px; font-weight: 600; } svg .tick, svg .value { fill: var(--soft); font-size: 11px; }
 svg .mid { text-anchor: middle; } svg .end { text-anchor: end; }
+svg .ridge { stroke: var(--paper); stroke-width: 1; }
 svg .axis { stroke: var(--soft); stroke-width: 1; } svg .grid { stroke: var(--rule); stroke-width: 1; }
 svg .line { fill: none; stroke-width: 2; stroke-linejoin: round; } svg .series:hover .line { stroke-width: 3.5; }
 svg .band { opacity: .16; } svg .bar.faded { opacity: .62; }
@@ -51,18 +64,26 @@ svg rect.c4, svg polygon.c4, svg circle.c4 { fill: var(--c4); } svg .line.c4 { s
 svg rect.c5, svg polygon.c5, svg circle.c5 { fill: var(--c5); } svg .line.c5 { stroke: var(--c5); }
 svg rect.c6, svg polygon.c6, svg circle.c6 { fill: var(--c6); } svg .line.c6 { stroke: var(--c6); }
 svg rect.c7, svg polygon.c7, svg circle.c7 { fill: var(--c7); } svg .line.c7 { stroke: var(--c7); }
-details { margin: .6rem 0; } summary { cursor: pointer; color: var(--soft); } code, pre { font-size: .8rem; }
-pre { overflow-x: auto; background: var(--card); padding: .6rem; border-radius: 6px; }
 )css";
+
+std::string Style() {
+  std::string light, dark;
+  for (const Color& c : kPalette) {
+    light += std::string(" --") + c.name + ": " + c.light + ";";
+    dark += std::string(" --") + c.name + ": " + c.dark + ";";
+  }
+  return "\n:root { color-scheme: light dark;" + light + " }\n@media (prefers-color-scheme: dark) { :root {" + dark +
+         " } }" + kPageStyle + (kChartStyle + 1);
+}
 
 std::string Page(const std::string& title, const std::string& body) {
   return "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n<meta name=\"viewport\" "
          "content=\"width=device-width, initial-scale=1\">\n<title>" +
-         EscapeHtml(title) + "</title>\n<style>" + kStyle + "</style></head>\n<body>\n" + body + "</body></html>\n";
+         EscapeHtml(title) + "</title>\n<style>" + Style() + "</style></head>\n<body>\n" + body + "</body></html>\n";
 }
 
-std::string Figure(const std::string& svg, bool wide = false) {
-  return svg.empty() ? "" : std::string("<figure") + (wide ? " class=\"wide\"" : "") + ">\n" + svg + "</figure>\n";
+std::string Figure(const std::string& svg, const std::string& css = "") {
+  return svg.empty() ? "" : "<figure" + (css.empty() ? "" : " class=\"" + css + "\"") + ">\n" + svg + "</figure>\n";
 }
 
 std::string Title(const Table& table) { return table.spec.title.empty() ? table.spec.name : table.spec.title; }
@@ -108,7 +129,7 @@ std::string Bars(const Table& table) {
   if (faded && all_faded)  // nothing to tell apart
     for (auto& group : chart.groups)
       for (auto& bar : group.bars) bar.faded = false;
-  return Figure(BarChartSvg(chart), chart.groups.size() > 1);
+  return Figure(BarChartSvg(chart), chart.groups.size() > 1 ? "wide" : "");
 }
 
 // The mean over seeds of `value` by epoch, with one standard deviation to either side.
@@ -187,10 +208,24 @@ std::string Runs(const Table& table) {
          "</details>\n";
 }
 
+// By the names of their cells, "wrn_40_2-wrn_16_2-dskd".
+std::map<std::string, std::string> Weights(const Table& table) {
+  std::map<std::string, std::string> charts;
+  for (size_t c = 0; c < table.spec.columns.size(); ++c) {
+    for (size_t r = 0; r < table.cells.size(); ++r) {
+      const auto& [column, row] = std::tie(table.spec.columns[c], table.spec.rows[r]);
+      std::string svg = WeightsSvg(ColumnName(column) + ", " + row.label, table.cells[r][c].runs);
+      if (!svg.empty()) charts[column.teacher + "-" + column.student + "-" + row.method] = std::move(svg);
+    }
+  }
+  return charts;
+}
+
 std::string Section(const Table& table) {
   std::string out = TableHtml(table) + "<div class=\"charts\">\n" + Bars(table);
   for (size_t c = 0; c < table.spec.columns.size(); ++c)
     if (Charted(table, c)) out += Curves(table, c);
+  for (const auto& [cell, svg] : Weights(table)) out += Figure(svg, "tall");
   return out + "</div>\n" + Runs(table);
 }
 
@@ -214,6 +249,17 @@ std::string TablePage(const Table& table) {
   return Page(Title(table), "<h1>" + EscapeHtml(Title(table)) + "</h1>\n" + TableHtml(table));
 }
 
+std::string StandaloneSvg(std::string svg) {
+  std::string style = kChartStyle + 1;
+  for (const Color& c : kPalette) {
+    const std::string variable = std::string("var(--") + c.name + ")";
+    for (size_t at = 0; (at = style.find(variable, at)) != std::string::npos;)
+      style.replace(at, variable.size(), c.light);
+  }
+  return svg.insert(svg.find('>') + 2, "<style>\n" + style + "</style>\n<rect width=\"100%\" height=\"100%\" fill=\"" +
+                                           kPalette[0].light + "\"/>\n");
+}
+
 std::map<std::string, std::string> ReportFiles(const std::string& title, const std::vector<Table>& tables) {
   std::map<std::string, std::string> files;
   for (const Table& table : tables) {
@@ -224,6 +270,7 @@ std::map<std::string, std::string> ReportFiles(const std::string& title, const s
     files[name + ".csv"] = TableCsv(table);
     files[name + ".json"] = TableJson(table);
     files[name + ".html"] = TablePage(table);
+    for (auto& [cell, svg] : Weights(table)) files[name + "-" + FolderName(cell) + ".svg"] = StandaloneSvg(svg);
   }
   files["report.html"] = ReportHtml(title, tables);
   return files;

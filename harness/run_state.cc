@@ -1,5 +1,7 @@
 #include "harness/run_state.h"
 
+#include <cmath>
+
 #include "harness/files.h"
 #include "harness/text.h"
 
@@ -65,9 +67,25 @@ void RunState::AddStep(const std::vector<std::pair<std::string, double>>& terms,
 
 std::map<std::string, double> RunState::Means() const {
   std::map<std::string, double> means;
-  for (const auto& [name, sum] : sums) means[name] = sum / static_cast<double>(counts.at(name));
+  std::string histogram;
+  size_t bin = 0;
+  for (const auto& [name, sum] : sums)
+    if (!BinOf(name, &histogram, &bin)) means[name] = sum / static_cast<double>(counts.at(name));
   if (images > 0) means["top1"] = 100.0 * static_cast<double>(correct) / static_cast<double>(images);
   return means;
+}
+
+std::map<std::string, std::vector<int64_t>> RunState::Histograms() const {
+  std::map<std::string, std::vector<int64_t>> histograms;
+  std::string name;
+  size_t bin = 0;
+  for (const auto& [term, sum] : sums) {
+    if (!BinOf(term, &name, &bin)) continue;
+    std::vector<int64_t>& bins = histograms[name];
+    if (bins.size() <= bin) bins.resize(bin + 1);
+    bins[bin] = std::llround(sum);  // a share times the batch: whole but for rounding
+  }
+  return histograms;
 }
 
 Status StateFile::Save(const RunState& state) {

@@ -27,6 +27,8 @@ struct RunState {
   void AddStep(const std::vector<std::pair<std::string, double>>& terms, double loss, int64_t images_of_step,
                int64_t correct_of_step);
   std::map<std::string, double> Means() const;  // of the terms, and "top1" of the training batches in percent
+  // Of the terms that are bins: samples in each.
+  std::map<std::string, std::vector<int64_t>> Histograms() const;
 };
 
 class StateFile {

@@ -172,6 +172,11 @@ class Session {
     state_.AddStep(terms, result.loss, batch.count, result.correct);
     state_.train_seconds += Now() - begin;
     lr_ = result.lr;
+    std::erase_if(terms, [](const auto& term) {  // histograms are no numbers to follow
+      std::string histogram;
+      size_t bin = 0;
+      return BinOf(term.first, &histogram, &bin);
+    });
     progress_->Step(step_, batch.count, terms, lr_);
     return {};
   }
@@ -181,7 +186,7 @@ class Session {
     Score score;
     DISTIL_RETURN_IF_ERROR(Evaluate(evaluator_.get(), data_, options_.evaluation_batch, &score));
     EpochMetrics m;
-    m.epoch = epoch, m.lr = lr_, m.train = state_.Means();
+    m.epoch = epoch, m.lr = lr_, m.train = state_.Means(), m.histograms = state_.Histograms();
     const double n = static_cast<double>(score.count);
     m.top1 = 100.0 * static_cast<double>(score.top1) / n, m.top5 = 100.0 * static_cast<double>(score.top5) / n;
     m.loss = score.loss / n;
@@ -305,6 +310,14 @@ Status Evaluate(Evaluator* evaluator, const RunData& data, int64_t batch, Score*
   return {};
 }
 
+std::string RunOptions(const PlannedRun& run, int64_t steps_per_epoch, int64_t samples) {
+  std::string options = TrainerOptions(run.train) + " epochs=" + run.train.at("epochs").dump() +
+                        " steps_per_epoch=" + std::to_string(steps_per_epoch) + " seed=" + std::to_string(run.seed) +
+                        " samples=" + std::to_string(samples);
+  for (const auto& [key, value] : run.options) options += " " + key + "=" + value;
+  return options;
+}
+
 Status Prepare(const Device& device, const PlannedRun& run, const RunData& data, const std::string& teacher_file,
                Prepared* out) {
   const uint64_t seed = static_cast<uint64_t>(run.seed);
@@ -318,11 +331,7 @@ Status Prepare(const Device& device, const PlannedRun& run, const RunData& data,
   loader.subset = data.train_subset;
   DISTIL_RETURN_IF_ERROR(data::MakeSource(*data.dataset, data::SplitKind::kTrain, loader, &out->source));
   // Samples keep their numbers in the whole split also when only a part of it is used.
-  const int64_t samples = data.dataset->train().size();
-  std::string options = TrainerOptions(run.train) + " epochs=" + run.train.at("epochs").dump() +
-                        " steps_per_epoch=" + std::to_string(out->source->steps_per_epoch()) +
-                        " seed=" + std::to_string(run.seed) + " samples=" + std::to_string(samples);
-  for (const auto& [key, value] : run.options) options += " " + key + "=" + value;
+  const std::string options = RunOptions(run, out->source->steps_per_epoch(), data.dataset->train().size());
   std::vector<std::pair<std::string, const Network*>> roles = {{"student", out->student.get()}};
   if (out->teacher) roles.emplace_back("teacher", out->teacher.get());
   return Trainer::Create(device, run.spec, options, data.shape, roles, &out->trainer);

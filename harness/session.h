@@ -58,6 +58,9 @@ Status TrainRun(const Device& device, const PlannedRun& run, const data::Dataset
 // Where TrainRun works.
 std::string RunPath(const PlannedRun& run, const SessionOptions& options);
 
+// The trainer's options of a run: its recipe's, its method's, and what the data set adds.
+std::string RunOptions(const PlannedRun& run, int64_t steps_per_epoch, int64_t samples);
+
 // The trainer of a run, its networks freshly made; for memory and time estimates as well.
 struct Prepared {
   std::unique_ptr<Network> student, teacher;

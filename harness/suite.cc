@@ -1,6 +1,7 @@
 #include "harness/suite.h"
 
 #include <chrono>
+#include <set>
 
 #include "harness/environment.h"
 #include "harness/files.h"
@@ -26,6 +27,45 @@ Status CheckPlan(const std::vector<PlannedRun>& plan) {
     if (!needs && !run.teacher.empty())
       return InvalidArgument(run.recipe + ": the method '" + run.spec +
                              "' has no use for a teacher (teacher = false in its [[method]] says so)");
+  }
+  return {};
+}
+
+bool KnownShape(const std::string& dataset, const std::optional<data::SynthOptions>& synth, DataShape* out) {
+  *out = DataShape();
+  if (synth) {
+    out->image.height = out->image.width = synth->size, out->image.classes = synth->classes;
+    out->samples = synth->train;
+    return true;
+  }
+  out->image.classes = dataset == "cifar10" ? 10 : 100;
+  out->samples = 50000;
+  return dataset == "cifar10" || dataset == "cifar100";
+}
+
+DataShape ShapeOf(const data::Dataset& d) {
+  return {{d.channels, d.height, d.width, d.num_classes, d.mean, d.std}, d.train().size()};
+}
+
+Status CheckFit(const Device& device, const std::vector<PlannedRun>& plan,
+                const std::map<std::string, DataShape>& shapes, const SessionOptions& options) {
+  std::map<std::string, std::unique_ptr<Network>> networks;  // by data set, role and name
+  std::set<std::string> checked;
+  for (const PlannedRun& run : plan) {
+    auto shape = shapes.find(run.dataset);
+    if (shape == shapes.end() || StatusOf(run, options) == RunStatus::kDone) continue;
+    if (!checked.insert(run.config_hash).second) continue;  // seeds are alike
+    std::vector<std::pair<std::string, const Network*>> roles;
+    for (const auto& [role, name] : {std::pair("student", run.student), std::pair("teacher", run.teacher)}) {
+      if (name.empty()) continue;
+      std::unique_ptr<Network>& network = networks[run.dataset + " " + role + " " + name];
+      if (!network) DISTIL_RETURN_IF_ERROR(Network::Create(device, name, shape->second.image, 1, &network));
+      roles.emplace_back(role, network.get());
+    }
+    std::unique_ptr<Trainer> trainer;
+    Status s = Trainer::Create(device, run.spec, RunOptions(run, 1, shape->second.samples), shape->second.image, roles,
+                               &trainer);
+    if (!s.ok()) return {s.code(), run.Name() + ": " + s.message()};
   }
   return {};
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,20 @@ std::string TeacherFile(const std::vector<PlannedRun>& plan, const PlannedRun& r
 
 // Before anything is trained: networks and methods exist, and methods get the teachers they need.
 Status CheckPlan(const std::vector<PlannedRun>& plan);
+
+// What can be known of a data set without its file: generated ones by their recipe, CIFAR's by their name. False for
+// others.
+struct DataShape {
+  ImageShape image;
+  int64_t samples = 0;  // for training
+};
+bool KnownShape(const std::string& dataset, const std::optional<data::SynthOptions>& synth, DataShape* out);
+DataShape ShapeOf(const data::Dataset& dataset);
+
+// Whether teachers, students and methods fit each other, of all runs that are still to do on the data sets in `shapes`:
+// a mistake in the last run of a suite should show before the first. Trains nothing.
+Status CheckFit(const Device& device, const std::vector<PlannedRun>& plan,
+                const std::map<std::string, DataShape>& shapes, const SessionOptions& options);
 
 struct SuiteResult {
   std::vector<RunRecord> records;  // of the runs that are done, in order of the plan

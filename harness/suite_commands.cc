@@ -1,6 +1,7 @@
 // reproduce and quickstart: whole recipes, with tables at the end.
 #include <cstdio>
 #include <map>
+#include <tuple>
 
 #include "data/hdf5_file.h"
 #include "harness/cli.h"
@@ -64,9 +65,29 @@ const char* StatusName(RunStatus status) {
   return status == RunStatus::kDone ? "done" : status == RunStatus::kUnfinished ? "unfinished" : "to do";
 }
 
+// The check that needs no data, or, with `datasets`, that of the runs on data sets that it knew nothing of or that turned
+// out to be otherwise.
+Status CheckFit(const Device& device, const SuiteOptions& o, const std::vector<Recipe>& recipes,
+                const std::vector<PlannedRun>& plan, const Datasets* datasets) {
+  std::map<std::string, DataShape> shapes;
+  for (const Recipe& recipe : recipes) {
+    DataShape guess;
+    const bool known = KnownShape(recipe.dataset, o.common.data.empty() ? recipe.synth : std::nullopt, &guess);
+    if (!datasets && known) shapes[recipe.dataset] = guess;
+    if (!datasets || !datasets->count(recipe.dataset)) continue;
+    const DataShape shape = ShapeOf(datasets->at(recipe.dataset));
+    const ImageShape &a = guess.image, &b = shape.image;
+    if (!known || std::tie(a.channels, a.height, a.width, a.classes, guess.samples) !=
+                      std::tie(b.channels, b.height, b.width, b.classes, shape.samples))
+      shapes[recipe.dataset] = shape;
+  }
+  return CheckFit(device, plan, shapes, o.training.session);
+}
+
 int DryRun(const SuiteOptions& o, const std::vector<Recipe>& recipes, const std::vector<PlannedRun>& plan) {
   std::unique_ptr<Device> device;
   Status status = Device::Open(o.common.device, o.common.threads, &device);
+  if (status.ok()) status = CheckFit(*device, o, recipes, plan, nullptr);
   if (!status.ok()) return FailInput(status);
   Datasets datasets;
   for (const Recipe& recipe : recipes) {
@@ -81,6 +102,7 @@ int DryRun(const SuiteOptions& o, const std::vector<Recipe>& recipes, const std:
       std::fprintf(stderr, "harness: note: no estimates for '%s': %s\n", recipe.dataset.c_str(),
                    status.message().c_str());
   }
+  if (status = CheckFit(*device, o, recipes, plan, &datasets); !status.ok()) return FailInput(status);
   std::map<std::string, Estimate> estimates;
   double total = 0;
   int left = 0;
@@ -126,10 +148,12 @@ int Execute(const SuiteOptions& o, const std::vector<Recipe>& recipes, const std
             std::vector<Table>* tables, std::vector<RunRecord>* records) {
   std::unique_ptr<Device> device;
   Status status = Device::Open(o.common.device, o.common.threads, &device);
+  if (status.ok()) status = CheckFit(*device, o, recipes, plan, nullptr);
   if (!status.ok()) return FailInput(status);
   Datasets datasets;
   for (const Recipe& recipe : recipes)
     if (status = GetData(recipe, o, &datasets); !status.ok()) return FailInput(status);
+  if (status = CheckFit(*device, o, recipes, plan, &datasets); !status.ok()) return FailInput(status);
   std::vector<Baseline> baselines;
   if (status = BuiltInBaselines(&baselines); !status.ok()) return Fail(status);
   CatchInterrupts();

@@ -154,6 +154,82 @@ std::string LineChartSvg(const LineChart& chart) {
   return out + legend + "</svg>\n";
 }
 
+double MeanOfBins(const std::vector<double>& shares) {
+  double mean = 0;
+  for (size_t i = 0; i < shares.size(); ++i)
+    mean += shares[i] * (static_cast<double>(i) + 0.5) / static_cast<double>(shares.size());
+  return mean;
+}
+
+namespace {
+
+// One panel of a RidgeChart inside its frame. `tallest`: the share that is drawn as high as ridges get.
+std::string RidgePanel(const Frame& f, const RidgeChart::Panel& panel, double tallest) {
+  const double overlap = 2.2, rows = static_cast<double>(panel.rows.size());
+  const double spacing = (f.y0() - f.y1()) / (rows - 1 + overlap), unit = overlap * spacing / tallest;
+  auto px = [&](double v) { return f.x0() + (f.x1() - f.x0()) * v; };
+  auto base = [&](size_t row) { return f.y0() - spacing * static_cast<double>(row); };
+  std::string out = TextAt((f.x0() + f.x1()) / 2, f.y1() - 8, "label mid", panel.title);
+  for (int i = 0; i <= 5; ++i) {
+    out += Line(px(i / 5.0), f.y0(), px(i / 5.0), f.y1(), "grid");
+    out += TextAt(px(i / 5.0), f.y0() + 16, "tick mid", Fixed(i / 5.0, 1));
+  }
+  out += TextAt((f.x0() + f.x1()) / 2, f.y0() + 34, "label mid", panel.x_label);
+  const size_t every = (panel.rows.size() + 11) / 12;
+  std::string means;
+  for (size_t r = panel.rows.size(); r-- > 0;) {  // from the back to the front
+    const RidgeChart::Row& row = panel.rows[r];
+    const double y = base(r), bins = static_cast<double>(row.shares.size());
+    std::string points = N(px(0)) + "," + N(y);
+    for (size_t i = 0; i < row.shares.size(); ++i) {
+      const std::string top = N(y - unit * row.shares[i]);
+      points += " " + N(px(static_cast<double>(i) / bins)) + "," + top;
+      points += " " + N(px(static_cast<double>(i + 1) / bins)) + "," + top;
+    }
+    const double mean = MeanOfBins(row.shares);
+    out += "<polygon points=\"" + points + " " + N(px(1)) + "," + N(y) + "\" class=\"ridge c1\"><title>" +
+           EscapeHtml(row.name + ": mean " + Fixed(mean, 2)) + "</title></polygon>\n";
+    if (r % every == 0) out += TextAt(f.x0() - 7, y + 3, "tick end", Fixed(row.y, 0));
+    means += (means.empty() ? "" : " ") + N(px(mean)) + "," + N(y);
+  }
+  if (panel.reference >= 0) out += Line(px(panel.reference), f.y0(), px(panel.reference), f.y1(), "paper");
+  return out + "<polyline points=\"" + means + "\" class=\"line c2\"/>\n" + Line(px(0), f.y0(), px(1), f.y0(), "axis");
+}
+
+}  // namespace
+
+std::string RidgeChartSvg(const RidgeChart& chart) {
+  double tallest = 0;
+  for (const auto& panel : chart.panels)
+    for (const auto& row : panel.rows)
+      for (double share : row.shares) tallest = std::max(tallest, share);
+  if (tallest <= 0) return "";
+  const int columns = std::min<int>(chart.columns, static_cast<int>(chart.panels.size()));
+  const int rows = (static_cast<int>(chart.panels.size()) + columns - 1) / columns;
+  const double width = 340, height = 330, head = 74;
+  Frame whole;
+  whole.width = 30 + width * columns, whole.height = head + height * rows, whole.left = 46;
+  std::string out = Open(whole, chart.title) + TextAt(whole.left, 37, "tick", chart.subtitle);
+  for (size_t i = 0; i < chart.panels.size(); ++i) {
+    const double x = 20 + width * static_cast<double>(i % columns),
+                 y = head + height * static_cast<double>(i / columns);
+    Frame f{x + width, y + height, x + 34, 14, y + 20, 46};
+    out += RidgePanel(f, chart.panels[i], tallest);
+  }
+  const double middle = head + height * rows / 2;
+  out += TextAt(15, middle, "label mid", chart.y_label, " transform=\"rotate(-90 15 " + N(middle) + ")\"");
+  // The legend: the first colour is the ridges', the second the means'; heights have no axis, so one is named.
+  double legend = whole.left;
+  const std::string ridge = chart.ridge_name + "; the highest: " + Fixed(100 * tallest, 0) + " %";
+  out += LegendEntry(legend, 58, ridge, 1, false);
+  legend += 27 + 5.8 * static_cast<double>(ridge.size()) + 14;
+  out += Line(legend, 54, legend + 22, 54, "line c2") + TextAt(legend + 27, 58, "tick", "mean");
+  legend += 75;
+  if (!chart.reference_name.empty())
+    out += Line(legend, 54, legend + 22, 54, "paper") + TextAt(legend + 27, 58, "tick", chart.reference_name);
+  return out + "</svg>\n";
+}
+
 std::string BarChartSvg(const BarChart& chart) {
   double low = 1e300, high = -1e300;
   size_t bars = 0;

@@ -1,4 +1,4 @@
-// Charts as inline SVG, written directly: line charts with bands and bar charts with error bars. Colours come
+// Charts as inline SVG, written directly: line charts with bands, bar charts with error bars, ridgelines. Colours come
 // from the CSS classes c0..c7 of report.h's page (a palette that colour-blind readers can tell apart, with a
 // light and a dark variant); dash patterns tell the lines apart without colour. The same input gives the same
 // bytes.
@@ -45,6 +45,26 @@ struct BarChart {
   std::vector<Group> groups;
 };
 std::string BarChartSvg(const BarChart& chart);
+
+// Distributions one behind the other, as in a ridgeline plot: one panel for each quantity, one ridge for each row.
+struct RidgeChart {
+  struct Row {
+    std::string name;            // "epoch 12"
+    double y = 0;                // its number on the axis
+    std::vector<double> shares;  // of bins that divide [0, 1] evenly; they sum to 1
+  };
+  struct Panel {
+    std::string title, x_label;
+    std::vector<Row> rows;  // from the front to the back
+    double reference = -1;  // a dashed line at this x; below 0 for none
+  };
+  std::string title, subtitle, y_label, ridge_name, reference_name;
+  int columns = 2;  // of panels
+  std::vector<Panel> panels;
+};
+std::string RidgeChartSvg(const RidgeChart& chart);
+// The mean of a quantity in [0, 1], every sample taken to lie in the middle of its bin.
+double MeanOfBins(const std::vector<double>& shares);
 
 // Round steps for an axis over [low, high]: about `count` ticks at multiples of 1, 2 or 5 times a power of
 // ten.

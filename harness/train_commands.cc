@@ -78,6 +78,11 @@ int Train(TrainOptions& o, bool distil) {
   if (status = CheckPlan({run}); !status.ok()) return FailInput({status.code(), status.message()});
   std::unique_ptr<Device> device;
   if (status = Device::Open(o.common.device, o.common.threads, &device); !status.ok()) return FailInput(status);
+  if (DataShape shape; KnownShape(run.dataset, {}, &shape)) {
+    SessionOptions anew = o.training.session;
+    anew.folder = o.to;
+    if (status = CheckFit(*device, {run}, {{run.dataset, shape}}, anew); !status.ok()) return FailInput(status);
+  }
   data::Dataset dataset;
   if (status = OpenData(o.common.data, o.common.quiet, &dataset); !status.ok()) return FailInput(status);
   CatchInterrupts();

@@ -150,6 +150,33 @@ TEST(Dskd, HistogramOfWeights) {
   for (size_t i = 0; i < 8; ++i) EXPECT_EQ(got[i + 1][0], want[i]) << names[i];
 }
 
+// Eq. 7 computed here, sample by sample: every sample is in the bin of its weight, and the weights of a sample sum to 1.
+TEST(Dskd, HistogramIsThatOfEquation7) {
+  const std::vector<double> z1 = {0.3, -1, 2, 0.4}, z2 = {-2, 1, 0.1, 0};
+  const int bins = 50;
+  Taught d(z1, z2, kFlat);
+  Expr term = d.lab.Term("dskd", {{"tau", "2"}, {"beta", "0"}, {"proj", "auto"}, {"histogram", std::to_string(bins)}},
+                         d.t, d.s);
+  auto kl = [](double z) {  // of softmax(0, -log 3 / 2) to softmax(0, -z / 2), by the differences of two logits
+    const double p = 1 / (1 + std::exp(-kLog3 / 2)), q = 1 / (1 + std::exp(-z / 2));
+    return p * std::log(p / q) + (1 - p) * std::log((1 - p) / (1 - q));
+  };
+  std::map<std::string, double> want;
+  for (size_t i = 0; i < 2; ++i) {
+    const double k1 = kl(z1[2 * i] - z1[2 * i + 1]), k2 = kl(z2[2 * i] - z2[2 * i + 1]);
+    want["dskd.kd_w1." + std::to_string(static_cast<int>(k1 / (k1 + k2) * bins))] += 0.5;
+    want["dskd.kd_w2." + std::to_string(static_cast<int>(k2 / (k1 + k2) * bins))] += 0.5;
+  }
+  std::vector<Expr> values = {term};
+  for (const auto& [name, e] : d.lab.step.terms) values.push_back(e);
+  const auto got = d.lab.Numbers(values);
+  ASSERT_EQ(got.size(), 1u + 2 * bins);
+  for (size_t i = 0; i + 1 < got.size(); ++i) {
+    const std::string& name = d.lab.step.terms[i].first;
+    EXPECT_EQ(got[i + 1][0], want.count(name) ? want[name] : 0) << name;
+  }
+}
+
 // ---- Networks that do not fit ------------------------------------------------------------------------------
 
 TEST(Heads, NeedANetworkOfTheZoo) {
