@@ -6,6 +6,7 @@
 #include <limits>
 #include <numbers>
 #include <numeric>
+#include <set>
 
 #include "lib/base/random.h"
 #include "lib/graph/variable.h"
@@ -14,7 +15,8 @@
 namespace distil {
 namespace {
 
-constexpr size_t kChunk = 1024;  // numbers converted at a time, so that no call allocates
+constexpr size_t kRemembered = 1024;  // bytes of inputs that are not sent again while they stay the same
+constexpr size_t kChunk = 1024;       // numbers converted at a time, so that no call allocates
 
 // Copies numbers between a host array of T and device memory that holds `type`.
 template <class T>
@@ -82,7 +84,9 @@ struct Program::Impl {
   std::shared_ptr<void> once_cache, every_cache;
   uint64_t seen_version = ~0ull;  // of the variables that the constants depend on
   std::unordered_map<std::string, ValueId> inputs;
-  std::unordered_map<std::string, size_t> outputs;  // positions in graph.outputs()
+  std::unordered_map<std::string, size_t> outputs;          // positions in graph.outputs()
+  std::unordered_map<std::string, std::vector<char>> sent;  // small inputs as the device has them
+  std::set<std::string> given_out;                          // inputs that others write to as well
 
   void* Address(const Place& p) const {
     switch (p.kind) {
@@ -121,7 +125,18 @@ struct Program::Impl {
     if (v.index != index) return InvalidArgument("input '" + name + (index ? "' is real" : "' holds indices"));
     if (static_cast<int64_t>(values.size()) != v.shape.elements())
       return SizeError("input '" + name + "'", v.shape.elements(), values.size());
-    return Put(backend, index ? DType::kI32 : backend->real(), Address(plan.places[it->second]), values);
+    // Rates, epochs and constant tables rarely change: a device need not be sent what it has.
+    const bool remember = !backend->host() && values.size_bytes() <= kRemembered && !given_out.count(name);
+    std::vector<char>* last = remember ? &sent[name] : nullptr;
+    if (last && last->size() == values.size_bytes() && std::memcmp(last->data(), values.data(), last->size()) == 0)
+      return {};
+    if (last) last->clear();  // until it is there
+    DISTIL_RETURN_IF_ERROR(
+        Put(backend, index ? DType::kI32 : backend->real(), Address(plan.places[it->second]), values));
+    if (last)
+      last->assign(reinterpret_cast<const char*>(values.data()),
+                   reinterpret_cast<const char*>(values.data()) + values.size_bytes());
+    return {};
   }
 
   template <class T>
@@ -234,7 +249,9 @@ Status Program::Fetch(const std::string& name, std::span<double> v) const { retu
 
 void* Program::InputAddress(const std::string& name) const {
   const auto it = impl_->inputs.find(name);
-  return it == impl_->inputs.end() ? nullptr : impl_->Address(impl_->plan.places[it->second]);
+  if (it == impl_->inputs.end()) return nullptr;
+  if (!impl_->backend->host()) impl_->given_out.insert(name);
+  return impl_->Address(impl_->plan.places[it->second]);
 }
 void* Program::InputData(const std::string& name) const {
   return impl_->backend->host() ? InputAddress(name) : nullptr;

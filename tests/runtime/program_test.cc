@@ -433,6 +433,104 @@ TEST(HostMemory, TheUsersAllocatorIsHonoured) {
   EXPECT_EQ(AllocateHost({}, SIZE_MAX / 2, &b).code(), Code::kOutOfMemory);
 }
 
+// A device whose memory the host does not touch, and which counts what it is sent.
+class Remote : public Backend {
+ public:
+  int uploads = 0;
+  std::string_view name() const override { return b_->name(); }
+  std::string description() const override { return b_->description(); }
+  bool host() const override { return false; }
+  Status Optimize(Graph* g, const CompileOptions& options) override { return b_->Optimize(g, options); }
+  Status MakeKernel(const Graph& g, NodeId n, std::unique_ptr<Kernel>* out) override {
+    return b_->MakeKernel(g, n, out);
+  }
+  std::unique_ptr<Kernel> MakeCopy(size_t bytes) override { return b_->MakeCopy(bytes); }
+  size_t Bytes(const Graph& g, ValueId v) const override { return b_->Bytes(g, v); }
+  Status HasRoom(size_t bytes) override {
+    return bytes < room ? Status() : Status(Code::kOutOfMemory, "no room for " + std::to_string(bytes));
+  }
+  Status Allocate(size_t bytes, Buffer* out) override {
+    ++allocations;
+    return b_->Allocate(bytes, out);
+  }
+  Status Upload(void* to, const void* from, size_t n) override {
+    if (broken) return Status(Code::kDeviceLost, "gone");
+    ++uploads;
+    return b_->Upload(to, from, n);
+  }
+  Status Download(void* to, const void* from, size_t n) override {
+    return broken ? Status(Code::kDeviceLost, "gone") : b_->Download(to, from, n);
+  }
+  Status Execute(std::span<const Launch> launches, std::shared_ptr<void>* cache) override {
+    return b_->Execute(launches, cache);
+  }
+  size_t room = SIZE_MAX;
+  int allocations = 0;
+  bool broken = false;
+
+ private:
+  std::unique_ptr<Backend> b_ = MakeReferenceBackend({}, DType::kF32);
+};
+
+TEST(RemoteDevice, SmallInputsAreSentWhenTheyChange) {
+  Remote device;
+  Graph g;
+  g.Output("y", (Input(&g, "rate", {}) * Input(&g, "x", {1000})).id());
+  std::unique_ptr<Program> p;
+  ASSERT_TRUE(Program::Compile(&device, g, {}, &p).ok());
+  EXPECT_EQ(p->InputData("x"), nullptr);
+  const std::vector<float> x(1000, 2);
+  std::vector<float> y(1000);
+  auto step = [&](float rate) {
+    EXPECT_TRUE(p->SetInput("rate", std::span<const float>(&rate, 1)).ok());
+    EXPECT_TRUE(p->SetInput("x", std::span<const float>(x)).ok());
+    EXPECT_TRUE(p->Run().ok() && p->Fetch("y", std::span<float>(y)).ok());
+    EXPECT_EQ(y[999], 2 * rate);
+  };
+  step(1), step(1), step(3), step(1);
+  EXPECT_EQ(device.uploads, 4 + 3);
+  // Somebody else writes there now: nothing may be taken for known.
+  ASSERT_NE(p->InputAddress("rate"), nullptr);
+  step(1), step(1);
+  EXPECT_EQ(device.uploads, 4 + 3 + 2 * 2);
+}
+
+TEST(RemoteDevice, AProgramThatHasNoRoomTakesNoMemory) {
+  Remote device;
+  Graph g;
+  g.Output("y", (Input(&g, "x", {1000}) * 2.0).id());
+  MemoryInfo planned;
+  ASSERT_TRUE(Program::Plan(&device, g, {}, &planned).ok());
+  device.room = planned.total();
+  std::unique_ptr<Program> p;
+  const Status s = Program::Compile(&device, g, {}, &p);
+  EXPECT_EQ(s.code(), Code::kOutOfMemory);
+  EXPECT_TRUE(Contains(s.message(), std::to_string(planned.total()))) << s.message();
+  EXPECT_EQ(device.allocations, 0);
+  device.room = planned.total() + 1;
+  EXPECT_TRUE(Program::Compile(&device, g, {}, &p).ok());
+}
+
+TEST(RemoteDevice, ALostOneIsReported) {
+  Remote device;
+  Graph g;
+  VariableRef v = MakeVariable(&device, "v", {2}, {1, 2});
+  g.Output("y", (Read(&g, v) * Input(&g, "x", {})).id());
+  std::unique_ptr<Program> p;
+  ASSERT_TRUE(Program::Compile(&device, g, {}, &p).ok());
+  device.broken = true;
+  const float x = 1;
+  std::vector<float> y(2);
+  EXPECT_EQ(p->SetInput("x", std::span<const float>(&x, 1)).code(), Code::kDeviceLost);
+  EXPECT_EQ(p->Fetch("y", std::span<float>(y)).code(), Code::kDeviceLost);
+  EXPECT_EQ(ReadVariable(&device, *v, std::span<float>(y)).code(), Code::kDeviceLost);
+  // An input that did not arrive is sent again.
+  device.broken = false;
+  EXPECT_TRUE(p->SetInput("x", std::span<const float>(&x, 1)).ok());
+  EXPECT_TRUE(p->Run().ok() && p->Fetch("y", std::span<float>(y)).ok());
+  EXPECT_EQ(y[1], 2);
+}
+
 // ---- Misuse ------------------------------------------------------------------------------------------------------
 
 TEST_P(Programs, MistakesAreSentences) {
