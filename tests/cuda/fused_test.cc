@@ -266,7 +266,9 @@ TEST(Fused, ManyNodesInOneLaunch) {
       list.push_back(static_cast<uint32_t>(x.size()) - 1);
       list.push_back(piece);
     }
-    for (uint64_t v : Arguments(p, {x.back().data(), &rate}, {y.back().data()}, nullptr)) table.push_back(v);
+    const void* inputs[] = {x.back().data(), &rate};
+    void* outputs[] = {y.back().data()};
+    for (uint64_t v : FusedArguments(p, {inputs, outputs, nullptr})) table.push_back(v);
     regions.push_back({x.back().data(), x.back().size() * 4, false});
     regions.push_back({y.back().data(), y.back().size() * 4});
   }

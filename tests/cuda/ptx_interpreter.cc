@@ -20,7 +20,6 @@ uint32_t U(Word w) { return static_cast<uint32_t>(w); }
 int32_t S(Word w) { return static_cast<int32_t>(w); }
 Word W(float v) { return std::bit_cast<uint32_t>(v); }
 Word W(double v) { return std::bit_cast<uint64_t>(v); }
-Word W(uint32_t v) { return v; }
 Word W(int32_t v) { return static_cast<uint32_t>(v); }
 
 // Conversion to integers: towards zero, NaN to 0, saturating.

@@ -11,19 +11,6 @@
 
 namespace distil::cuda {
 
-inline std::vector<uint64_t> Arguments(const Pass& p, const std::vector<const void*>& in, const std::vector<void*>& out,
-                                       void* workspace) {
-  std::vector<uint64_t> a;
-  for (const Memory& m : p.memory) {
-    const void* base = m.where == Memory::kIn    ? in[static_cast<size_t>(m.index)]
-                       : m.where == Memory::kOut ? out[static_cast<size_t>(m.index)]
-                                                 : workspace;
-    a.push_back(reinterpret_cast<uint64_t>(base));
-  }
-  if (p.flat) a.push_back(static_cast<uint64_t>(p.Count(false)));
-  return a;
-}
-
 // The passes' kernels, assembled once.
 class FusedRunner {
  public:
@@ -39,7 +26,8 @@ class FusedRunner {
     for (size_t i = 0; i < kernels_.size(); ++i) {
       const Pass& p = plan_.passes[i];
       std::string why =
-          kernels_[i].Run(p.blocks, p.splits, Arguments(p, in, out, workspace.data()), regions, backwards);
+          kernels_[i].Run(p.blocks, p.splits, FusedArguments(p, {in.data(), out.data(), workspace.data()}), regions,
+                          backwards);
       if (!why.empty()) return "pass " + std::to_string(i) + ", " + why;
     }
     return "";

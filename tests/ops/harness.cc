@@ -36,6 +36,9 @@ std::unique_ptr<Backend> Cuda() {
 
 }  // namespace
 
+// Defined by libraries that bring further backends (tests/cuda/emulated.cc).
+[[gnu::weak]] void AddTestBackends(std::vector<TestBackend>* all);
+
 const std::string& WhyNoCuda() { return CudaOnce().status.message(); }
 
 const std::vector<TestBackend>& TestBackends() {
@@ -50,6 +53,7 @@ const std::vector<TestBackend>& TestBackends() {
       all.push_back({"cuda", Cuda, false, f32});
       all.push_back({"cuda_bf16", Cuda, true, bf16});
     }
+    if (AddTestBackends) AddTestBackends(&all);
     return all;
   }();
   return backends;

@@ -485,4 +485,16 @@ class Writer {
 
 std::string FusedCode(const Pass& pass, bool many) { return Writer(pass, many).Run(); }
 
+std::vector<uint64_t> FusedArguments(const Pass& pass, const KernelArgs& args) {
+  std::vector<uint64_t> a;
+  for (const Memory& m : pass.memory) {
+    const void* base = m.where == Memory::kIn    ? args.in[m.index]
+                       : m.where == Memory::kOut ? args.out[m.index]
+                                                 : args.workspace;
+    a.push_back(reinterpret_cast<uint64_t>(base));
+  }
+  if (pass.flat) a.push_back(static_cast<uint64_t>(pass.Count(false)));
+  return a;
+}
+
 }  // namespace distil::cuda

@@ -7,12 +7,17 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
+#include "lib/backend/backend.h"
 #include "lib/backend/cuda/fused_plan.h"
 
 namespace distil::cuda {
 
 std::string FusedCode(const Pass& pass, bool many = false);
+
+// The kernel's arguments for these addresses; with `many`, the row of the table.
+std::vector<uint64_t> FusedArguments(const Pass& pass, const KernelArgs& args);
 
 // Elements that a block of a flat pass computes.
 inline int64_t FlatPiece(const Pass& p) { return int64_t{kThreads} * p.unroll * p.lanes; }
