@@ -1,9 +1,9 @@
 // The CUDA backend on the host: the work that it gives a GPU, done by the interpreter of PTX and by the kernels of
-// lib/backend/cuda/kernels compiled for the host. Linking this library adds "cuda_emulated" and "cuda_emulated_bf16" to
-// TestBackends(), so that tests of backends test the code that a GPU runs.
+// lib/backend/cuda/kernels compiled for the host. Linking this library adds "cuda_emulated", "cuda_emulated_nhwc" and
+// "cuda_emulated_bf16" to TestBackends(), so that tests of backends test the code that a GPU runs.
 //
-// What other libraries compute on a GPU, convolutions and matrix products, the reference computes in f32. Layouts are
-// those that try our kernels most: images channels-last wherever an op is ours, in bf16 where they may be.
+// Graphs go through the backend's own passes. "cuda_emulated_nhwc" asks for TF32, which the reference does not round
+// to, for the layouts that come with it.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -13,78 +13,72 @@
 #include "lib/backend/cuda/batch.h"
 #include "lib/backend/cuda/fused_code.h"
 #include "lib/backend/cuda/hazards.h"
+#include "lib/backend/cuda/layout.h"
 #include "lib/backend/cuda/work.h"
-#include "lib/expr/lower.h"
-#include "lib/graph/fold.h"
-#include "lib/graph/fuse.h"
 #include "tests/cuda/ptx_interpreter.h"
+#include "tests/graph/images.h"
 #include "tests/ops/harness.h"
 
 namespace distil {
 namespace cuda {
 namespace {
 
-bool IsPool(Op op) {
-  return op == Op::kMaxPool || op == Op::kMaxPoolScatter || op == Op::kAvgPool || op == Op::kAvgPoolGrad;
-}
-bool Spatial(const Shape& s) { return s.rank() == 4 && s[1] * s[2] * s[3] > 1; }
-
-class Layouts {
+// What cuDNN and cuBLASLt compute on a GPU: by the reference in f32, operands being converted before and after.
+class ByReference : public Kernel {
  public:
-  Layouts(const Graph& from, bool bf16) : from_(from), bf16_(bf16), map_(from.value_count(), kNoValue) {}
-
-  Graph Run() {
-    for (NodeId id : LiveNodes(from_)) {
-      Node n = from_.node(id);
-      const bool images = n.op == Op::kFused || IsPool(n.op);
-      DType type = DType::kF32;
-      if (IsPool(n.op) && bf16_ && to_.value(map_[n.in[0]]).dtype == DType::kBF16) type = DType::kBF16;
-      for (ValueId& v : n.in) {
-        if (n.op == Op::kFused)
-          v = map_[v];
-        else
-          v = Want(v, IsPool(n.op) ? Layout::kNhwc : Layout::kPlain, type);
-      }
-      const NodeId made = to_.Add(n);
-      if (made == ~0u) break;
-      for (size_t o = 0; o < n.out.size(); ++o) {
-        const ValueId v = map_[n.out[o]] = to_.node(made).out[o];
-        Value& value = to_.mutable_value(v);
-        const bool store = n.op == Op::kFused && n.fused->outs[o].reduce == FusedBody::kStore;
-        if (value.index || !images || !Spatial(value.shape) || (n.op == Op::kFused && !store)) continue;
-        value.layout = Layout::kNhwc;
-        value.dtype = n.op == Op::kFused && bf16_ && from_.value(n.out[o]).low ? DType::kBF16 : type;
-      }
+  ByReference(std::unique_ptr<Kernel> kernel, std::vector<Value> in, std::vector<Value> out)
+      : kernel_(std::move(kernel)), in_(std::move(in)), out_(std::move(out)) {}
+  size_t workspace() const override { return kernel_->workspace(); }
+  void Run(const KernelArgs& a) override {
+    std::vector<std::vector<float>> values;
+    std::vector<const void*> in;
+    std::vector<void*> out;
+    for (size_t i = 0; i < in_.size(); ++i) {
+      values.emplace_back(static_cast<size_t>(in_[i].shape.elements()));
+      Each(in_[i], [&](size_t plain, size_t at) { values.back()[plain] = Get(in_[i].dtype, a.in[i], at); });
     }
-    for (auto& [name, v] : from_.outputs()) to_.Output(name, Want(v, Layout::kPlain, DType::kF32));
-    for (auto& [var, v] : from_.assigns()) to_.Assign(var, Want(v, Layout::kPlain, DType::kF32));
-    if (!from_.ok()) to_.Fail(from_.error());
-    return std::move(to_);
+    for (const Value& v : out_) values.emplace_back(static_cast<size_t>(v.shape.elements()));
+    for (size_t i = 0; i < in_.size(); ++i) in.push_back(values[i].data());
+    for (size_t o = 0; o < out_.size(); ++o) out.push_back(values[in_.size() + o].data());
+    kernel_->Run({in.data(), out.data(), a.workspace});
+    for (size_t o = 0; o < out_.size(); ++o)
+      Each(out_[o], [&](size_t plain, size_t at) { Set(out_[o].dtype, a.out[o], at, values[in_.size() + o][plain]); });
   }
 
  private:
-  ValueId Want(ValueId v, Layout layout, DType type) {
-    const ValueId have = map_[v];
-    const Value value = to_.value(have);
-    if (!Spatial(value.shape)) layout = Layout::kPlain;
-    if (value.index || (value.layout == layout && value.dtype == type)) return have;
-    const ValueId made =
-        to_.AddValue(Op::kReorder, {have}, {static_cast<int64_t>(layout), static_cast<int64_t>(type)});
-    if (made != kNoValue) to_.mutable_value(made).layout = layout, to_.mutable_value(made).dtype = type;
-    return made;
+  // f(number in row-major order, offset in the value's layout)
+  template <class F>
+  static void Each(const Value& v, F f) {
+    const std::vector<int64_t> stride = OperandOf(v).stride;
+    for (int64_t n = 0; n < v.shape.elements(); ++n) {
+      int64_t rest = n, at = 0;
+      for (int d = v.shape.rank() - 1; d >= 0; --d) {
+        at += rest % v.shape[d] * stride[static_cast<size_t>(d)];
+        rest /= v.shape[d];
+      }
+      f(static_cast<size_t>(n), static_cast<size_t>(at));
+    }
+  }
+  static float Get(DType t, const void* p, size_t at) {
+    return t == DType::kBF16 ? FromBf16(static_cast<const uint16_t*>(p)[at]) : static_cast<const float*>(p)[at];
+  }
+  static void Set(DType t, void* p, size_t at, float v) {
+    if (t == DType::kBF16)
+      static_cast<uint16_t*>(p)[at] = ToBf16(v);
+    else
+      static_cast<float*>(p)[at] = v;
   }
 
-  const Graph& from_;
-  bool bf16_;
-  std::vector<ValueId> map_;
-  Graph to_;
+  std::unique_ptr<Kernel> kernel_;
+  std::vector<Value> in_, out_;
 };
 
 class EmulatedKernel : public Kernel {
  public:
   EmulatedKernel(Work work, std::vector<size_t> in, std::vector<size_t> out)
       : work_(std::move(work)), in_(std::move(in)), out_(std::move(out)) {
-    for (const Step& s : work_.steps) code_.push_back(s.pass ? std::make_unique<PtxKernel>(FusedCode(*s.pass)) : nullptr);
+    for (const Step& s : work_.steps)
+      code_.push_back(s.pass ? std::make_unique<PtxKernel>(FusedCode(*s.pass)) : nullptr);
     if (const Pass* p = flat()) many_text_ = FusedCode(*p, true), many_ = std::make_unique<PtxKernel>(many_text_);
   }
   size_t workspace() const override { return work_.workspace; }
@@ -118,11 +112,11 @@ class EmulatedKernel : public Kernel {
     }
     regions.push_back({table.rows.data(), table.rows.size() * sizeof(uint64_t), false});
     regions.push_back({table.blocks.data(), table.blocks.size() * sizeof(uint32_t), false});
-    EXPECT_EQ(nodes[0].first->many_->Run(table.block_count(), 1,
-                                         {reinterpret_cast<uint64_t>(table.rows.data()),
-                                          reinterpret_cast<uint64_t>(table.blocks.data())},
-                                         regions),
-              "");
+    EXPECT_EQ(
+        nodes[0].first->many_->Run(
+            table.block_count(), 1,
+            {reinterpret_cast<uint64_t>(table.rows.data()), reinterpret_cast<uint64_t>(table.blocks.data())}, regions),
+        "");
   }
 
  private:
@@ -153,21 +147,29 @@ class CopyKernel : public Kernel {
 
 class Emulated : public Backend {
  public:
+  explicit Emulated(bool tf32) : tf32_(tf32) {}
   std::string_view name() const override { return "cuda_emulated"; }
   std::string description() const override { return "the CUDA backend's kernels on the host"; }
   int reuse_distance() const override { return 64; }
 
   Status Optimize(Graph* g, const CompileOptions& options) override {
-    *g = Lower(*g, [](const Node&) { return false; });
-    *g = Fuse(Fold(*g));
-    *g = Layouts(*g, options.bf16).Run();
-    return g->ok() ? Status() : InvalidArgument(g->error());
+    CompileOptions mine = options;
+    mine.tf32 = tf32_;
+    return OptimizeGraph([](const ConvSpec&) { return Status(); }, mine, g);
   }
   Status MakeKernel(const Graph& g, NodeId id, std::unique_ptr<Kernel>* out) override {
     const Node& n = g.node(id);
-    Work work;
+    cuda::Work work;
     DISTIL_RETURN_IF_ERROR(MakeWork(g, n, &work));
-    if (work.steps.empty()) return reference_->MakeKernel(g, id, out);
+    if (work.steps.empty()) {
+      std::vector<Value> in, to;
+      for (ValueId v : n.in) in.push_back(g.value(v));
+      for (ValueId v : n.out) to.push_back(g.value(v));
+      std::unique_ptr<Kernel> kernel;
+      DISTIL_RETURN_IF_ERROR(reference_->MakeKernel(g, id, &kernel));
+      *out = std::make_unique<ByReference>(std::move(kernel), in, to);
+      return {};
+    }
     std::vector<size_t> in_bytes, out_bytes;
     for (ValueId v : n.in) in_bytes.push_back(Bytes(g, v));
     for (ValueId v : n.out) out_bytes.push_back(Bytes(g, v));
@@ -217,6 +219,7 @@ class Emulated : public Backend {
   }
 
  private:
+  bool tf32_;
   std::unique_ptr<Backend> reference_ = MakeReferenceBackend({}, DType::kF32);
 };
 
@@ -224,8 +227,10 @@ class Emulated : public Backend {
 }  // namespace cuda
 
 void AddTestBackends(std::vector<TestBackend>* all) {
-  auto make = []() -> std::unique_ptr<Backend> { return std::make_unique<cuda::Emulated>(); };
+  auto make = []() -> std::unique_ptr<Backend> { return std::make_unique<cuda::Emulated>(false); };
+  auto nhwc = []() -> std::unique_ptr<Backend> { return std::make_unique<cuda::Emulated>(true); };
   all->push_back({"cuda_emulated", make, false, std::numeric_limits<float>::epsilon()});
+  all->push_back({"cuda_emulated_nhwc", nhwc, false, std::numeric_limits<float>::epsilon()});
   all->push_back({"cuda_emulated_bf16", make, true, 1.0 / 128});
 }
 

@@ -175,7 +175,7 @@ struct Touch {
 
 struct Launched {
   const std::vector<Region>& regions;
-  std::vector<std::vector<Touch>> touched;  // per region, per two bytes
+  std::vector<std::vector<Touch>>& touched;  // per region, per two bytes
 
   std::string Access(uint64_t address, int bytes, bool write, int64_t who) {
     if (address % static_cast<uint64_t>(bytes)) return "an address that is not aligned";
@@ -299,15 +299,19 @@ std::string PtxKernel::Run(int64_t blocks_x, int64_t blocks_y, const std::vector
   if (!error_.empty()) return error_;
   if (static_cast<int>(arguments.size()) < parameters_) return "too few arguments";
   const auto threads = static_cast<size_t>(threads_);
-  Launched launched{regions, {}};
-  for (const Region& r : regions) launched.touched.emplace_back((r.bytes + 1) / 2);
-  std::vector<Word> reg(registers_.size() * threads), fresh(threads);
+  // Kept from run to run: their memory is what a short run would spend its time on.
+  static thread_local std::vector<std::vector<Touch>> touched;
+  static thread_local std::vector<Word> reg;
+  touched.resize(std::max(touched.size(), regions.size()));
+  for (size_t r = 0; r < regions.size(); ++r) touched[r].assign((regions[r].bytes + 1) / 2, Touch());
+  Launched launched{regions, touched};
+  reg.assign(registers_.size() * threads, 0x7ff5a5a57fe5a5a5);  // a NaN in f32 and in f64
+  std::vector<Word> fresh(threads);
   std::vector<uint8_t> shared(static_cast<size_t>(shared_));
   std::vector<Touch> shared_touched(shared.size() / 4);
 
   for (int64_t block = 0; block < blocks_x * blocks_y; ++block) {
     const int64_t b = backwards ? blocks_x * blocks_y - 1 - block : block;
-    std::fill(reg.begin(), reg.end(), 0x7ff5a5a57fe5a5a5);  // a NaN in f32 and in f64
     std::fill(shared.begin(), shared.end(), 0xff);
     std::fill(shared_touched.begin(), shared_touched.end(), Touch());
     auto value = [&](const Operand& o, size_t t) -> Word {
