@@ -22,7 +22,8 @@ for program in "$root"/bin/*; do
   ldd "$program" | awk '$2 == "=>" { print $1, $3 }'
 done | sort -u | while read -r name file; do
   case $name in
-    libc.so* | libm.so* | libdl.so* | librt.so* | libpthread.so* | libresolv.so* | libcuda* | libcudnn* | libcublas* | libnv*) continue ;;
+    libc.so* | libm.so* | libdl.so* | librt.so* | libpthread.so* | libresolv.so*) continue ;;
+    libcuda* | libcudnn* | libcublas* | libnv*) continue ;;
   esac
   [[ -e $file ]] || {
     echo "pack.sh: $name was not found" >&2
@@ -30,8 +31,9 @@ done | sort -u | while read -r name file; do
   }
   cp -L "$file" "$root/lib/$name"
 done
-tar -C "$stage" --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX --format=ustar -cf - distil-gpu |
-  xz --threads=1 --lzma2=preset=0,dict=64MiB > "$out" # its dictionary spans the programs, which share most of their code
+# The dictionary spans the programs, which share most of their code.
+tar -C "$stage" --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX \
+  --format=ustar -cf - distil-gpu | xz --threads=1 --lzma2=preset=0,dict=64MiB > "$out"
 size=$(stat -c %s "$out")
 ((size <= limit)) || {
   echo "pack.sh: the folder has $size bytes packed, $limit are allowed" >&2

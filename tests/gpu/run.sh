@@ -85,8 +85,9 @@ gtest() { # gtest PROGRAM FILTER
 }
 
 train() { # train FOLDER: a short training; prints digests of what it gave
-  own timeout "$limit" bin/harness train --network resnet8 --data "$results/tiny.h5" --epochs 2 --set batch=32 --seed 3 \
-    --threads 1 --device "$device" --quiet --restart --to "$1" > /dev/null && (cd "$1" && sha256sum student.safetensors metrics.jsonl)
+  own timeout "$limit" bin/harness train --network resnet8 --data "$results/tiny.h5" --epochs 2 --set batch=32 \
+    --seed 3 --threads 1 --device "$device" --quiet --restart --to "$1" > /dev/null &&
+    (cd "$1" && sha256sum student.safetensors metrics.jsonl)
 }
 
 repeat() {

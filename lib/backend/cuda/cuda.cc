@@ -106,19 +106,9 @@ class CudaBackend : public Backend {
     return context_->transfer().Download(host, device, bytes);
   }
 
-  // Captures the launches in the first call and whenever they are others than before, and replays them.
   Status Execute(std::span<const Launch> launches, std::shared_ptr<void>* cache) override {
-    if (launches.empty()) return {};
     const Scope scope(*context_);
-    auto* graph = static_cast<LaunchGraph*>(cache->get());
-    if (!graph || !graph->Fits(launches)) {
-      cache->reset();
-      std::unique_ptr<LaunchGraph> captured;
-      DISTIL_RETURN_IF_ERROR(LaunchGraph::Capture(context_.get(), launches, &captured));
-      *cache = std::shared_ptr<LaunchGraph>(std::move(captured));
-      graph = static_cast<LaunchGraph*>(cache->get());
-    }
-    return graph->Run();
+    return LaunchGraph::Replay(context_.get(), launches, cache);
   }
   size_t Work(const std::shared_ptr<void>& cache) const override {
     return cache ? static_cast<const LaunchGraph*>(cache.get())->nodes() : 0;

@@ -1,18 +1,10 @@
 #include "lib/backend/cuda/kernel.h"
 
-#include <stdexcept>
-
 #include "lib/backend/cuda/dnn.h"
 #include "lib/backend/cuda/fused.h"
 #include "lib/backend/cuda/ops.h"
 
 namespace distil::cuda {
-
-void CudaKernel::Run(const KernelArgs& args) {
-  Status s = Enqueue(args, nullptr);
-  if (s.ok()) s = ToStatus(cudaStreamSynchronize(nullptr), "cudaStreamSynchronize");
-  if (!s.ok()) throw std::runtime_error(s.message());
-}
 
 Status MakeCudaKernel(Context* context, const Graph& g, NodeId n, std::unique_ptr<Kernel>* out) {
   out->reset();

@@ -11,6 +11,8 @@
 
 #include <cuda_runtime.h>
 
+#include <stdexcept>
+
 #include "lib/backend/backend.h"
 #include "lib/backend/cuda/context.h"
 
@@ -27,12 +29,16 @@ class CudaKernel : public Kernel {
   // workspace. The order of launches is derived from these ranges, and launches that share none may run at the same
   // time. A kernel keeps no device memory of its own: the plan would not know of it.
   //
-  // Addresses of values and workspaces are 256-byte aligned. Two runs with the same input give the same bits: no floating-point
-  // atomics.
+  // Addresses of values and workspaces are 256-byte aligned. Two runs with the same input give the same bits: no
+  // floating-point atomics.
   virtual Status Enqueue(const KernelArgs& args, cudaStream_t stream) = 0;
 
   // For debugging: one launch by itself, waited for. Throws what went wrong.
-  void Run(const KernelArgs& args) final;
+  void Run(const KernelArgs& args) final {
+    Status s = Enqueue(args, nullptr);
+    if (s.ok()) s = ToStatus(cudaStreamSynchronize(nullptr), "cudaStreamSynchronize");
+    if (!s.ok()) throw std::runtime_error(s.message());
+  }
 };
 
 // The kernel for node `n` of an optimised graph. `context` outlives it.

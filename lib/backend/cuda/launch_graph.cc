@@ -101,6 +101,19 @@ Status LaunchGraph::Capture(Context* context, std::span<const Launch> launches, 
   return {};
 }
 
+Status LaunchGraph::Replay(Context* context, std::span<const Launch> launches, std::shared_ptr<void>* cache) {
+  if (launches.empty()) return {};
+  auto* graph = static_cast<LaunchGraph*>(cache->get());
+  if (!graph || !graph->Fits(launches)) {
+    cache->reset();
+    std::unique_ptr<LaunchGraph> captured;
+    DISTIL_RETURN_IF_ERROR(Capture(context, launches, &captured));
+    graph = captured.get();
+    *cache = std::shared_ptr<LaunchGraph>(std::move(captured));
+  }
+  return graph->Run();
+}
+
 LaunchGraph::~LaunchGraph() {
   if (!exec_) return;
   const Scope scope(*context_);

@@ -19,6 +19,8 @@ class LaunchGraph {
   // Enqueues every launch once into a capture; runs nothing. `context` is locked by the caller and outlives the graph.
   static Status Capture(Context* context, std::span<const Launch> launches, std::unique_ptr<LaunchGraph>* out);
   ~LaunchGraph();
+  // Captures into `cache` in the first call and whenever the launches are others than before, and runs the graph.
+  static Status Replay(Context* context, std::span<const Launch> launches, std::shared_ptr<void>* cache);
 
   // Whether it was captured from these kernels at these addresses.
   bool Fits(std::span<const Launch> launches) const;
