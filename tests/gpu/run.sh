@@ -118,7 +118,7 @@ quick() { own timeout "$limit" bin/harness quickstart --device "$device" --to "$
 
 {
   date -u +%FT%TZ
-  cat REVISION 2> /dev/null
+  own bin/harness --version
   nvidia-smi 2>&1
   own bin/harness list devices --json
 } > "$results/device.log" 2>&1
@@ -142,6 +142,7 @@ for c in "${checks[@]}"; do
       check planner gtest planner_test '*cuda*'
       check threads gtest threads_test '*'
       check networks gtest golden_test '*cuda*'
+      check api gtest api_test '*cuda*'
       check inference gtest inference_test '*cuda*'
       check trainer gtest trainer_test '*cuda*'
       check methods gtest methods_test '*cuda*'
