@@ -112,7 +112,8 @@ class Session {
     while (step_ < total_) {
       const Status s = OneStep();
       if (s.code() == Code::kDeviceLost && state_.step > 0)
-        return {s.code(), s.message() + " (step " + std::to_string(state_.step) + " in " + folder_ + ", with --resume)"};
+        return {s.code(),
+                s.message() + " (step " + std::to_string(state_.step) + " in " + folder_ + ", with --resume)"};
       DISTIL_RETURN_IF_ERROR(s);
       if (step_ % per_epoch == 0) {
         DISTIL_RETURN_IF_ERROR(EndEpoch(step_ / per_epoch));
