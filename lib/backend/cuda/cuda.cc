@@ -134,9 +134,9 @@ class CudaBackend : public Backend {
   }
 
  private:
-  // A step has some hundreds of launches: enough of a teacher and a student fit in this window to keep a GPU busy, and
-  // memory grows by no more than what so many launches write.
-  static constexpr int kReuseDistance = 64;
+  // A step has some hundreds of launches, so that sharing memory hardly ever orders any. It costs little: the values of
+  // a step of WRN-40-2 and WRN-16-2, batch 64, take 121 MiB packed tightest, 143 at a distance of 128, 145 at any.
+  static constexpr int kReuseDistance = 256;
   static constexpr size_t kTimed = 20;
 
   static Status OutOfMemory(size_t bytes, size_t free, size_t total) {

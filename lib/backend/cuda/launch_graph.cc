@@ -36,8 +36,9 @@ Status Ends(cudaStream_t stream, Nodes* out) {
 // Adds a launch to `graph` behind the nodes `after`; `ends` gets the nodes that stand for it. A launch that enqueues
 // nothing is stood for by what it waits for.
 Status Add(cudaGraph_t graph, cudaStream_t stream, const Launch& l, const Nodes& after, Nodes* ends) {
-  DISTIL_CUDA(cudaStreamBeginCaptureToGraph(stream, graph, after.data(), nullptr, after.size(),
-                                            cudaStreamCaptureModeThreadLocal));
+  // Relaxed: a library may load a kernel's code, and take memory for it, when it first launches the kernel.
+  DISTIL_CUDA(
+      cudaStreamBeginCaptureToGraph(stream, graph, after.data(), nullptr, after.size(), cudaStreamCaptureModeRelaxed));
   Status s = static_cast<CudaKernel*>(l.kernel)->Enqueue({l.in.data(), l.out.data(), l.workspace}, stream);
   if (s.ok()) s = Ends(stream, ends);
   cudaGraph_t same = nullptr;
