@@ -35,4 +35,41 @@ case $code in
   0) grep -q '^device: cuda ' out && grep -q '^ok agree ' out || fail "success, but: $(cat out)" ;;
   *) fail "exit code $code" ;;
 esac
+
+# What it says of programs that pass, fail, skip or give other bits: stand-ins for all of them.
+standin() { # standin PROGRAM: its text on standard input
+  { echo '#!/bin/bash' && cat; } > "distil-gpu/bin/$1"
+  chmod +x "distil-gpu/bin/$1"
+}
+for program in distil-gpu/bin/*_test; do standin "$(basename "$program")" <<< 'echo "[  PASSED  ] 3 tests."'; done
+standin methods_test <<< 'echo "[  FAILED  ] 1 test, listed below:"; exit 1'
+standin threads_test <<< 'echo "[  SKIPPED ] 1 test"; echo "[  PASSED  ] 3 tests."'
+standin planner_test <<< 'echo "[  PASSED  ] 0 tests."'
+standin step <<< 'exit 0'
+standin harness << 'END'
+case $1 in
+  list) echo 'cuda:0         cuda 13.0, Stand-in' ;;
+  train)
+    mkdir -p "${@: -1}"
+    for f in student.safetensors metrics.jsonl; do cat bits > "${@: -1}/$f"; done
+    [[ ! -e drift ]] || date +%N >> bits
+    ;;
+esac
+END
+echo 1 > distil-gpu/bits
+code=0
+distil-gpu/run.sh --results here --python /bin/false tests repeat torch bench > out 2>&1 || code=$?
+cat out
+[[ $code == 1 ]] || fail "failures gave $code"
+for line in 'device: cuda 13.0, Stand-in' 'ok ops ' 'FAILED methods ' 'FAILED threads ' 'FAILED planner ' 'ok repeat ' \
+  'skipped torch: /bin/false has no torch' 'ok bench '; do
+  grep -q "^$line" out || fail "no line '$line'"
+done
+code=0
+distil-gpu/run.sh --results here repeat bench > out 2>&1 || code=$?
+[[ $code == 0 ]] || fail "success gave $code: $(cat out)"
+touch distil-gpu/drift
+code=0
+distil-gpu/run.sh --results here repeat > out 2>&1 || code=$?
+[[ $code == 1 ]] && grep -q '^FAILED repeat ' out || fail "other bits gave $code: $(cat out)"
 echo "passed"
