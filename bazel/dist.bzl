@@ -6,9 +6,11 @@ load(":version.bzl", "VERSION")
 
 # What a program that links libdistil.a needs besides. With the CUDA backend that is the runtime of the toolkit it was
 # built with, whose folder no compiler searches by itself; cuDNN and cuBLASLt are loaded when a GPU is opened.
-_PRIVATE_LIBRARIES = ["dnnl"] + (
-    ["cudart_static", "rt"] if CUDA_AVAILABLE else []
-) + ["stdc++", "gomp", "pthread", "dl", "m"]
+_CUDA_LIBRARIES = ["cudart_static", "rt", "pthread", "dl"] if CUDA_AVAILABLE else []
+_PRIVATE_LIBRARIES = select({
+    "//bazel:without_onednn": _CUDA_LIBRARIES + ["stdc++", "m"],
+    "//conditions:default": ["dnnl"] + _CUDA_LIBRARIES + ["stdc++", "gomp", "pthread", "dl", "m"],
+})
 _PRIVATE_FOLDERS = [CUDA_LIB] if CUDA_AVAILABLE else []
 
 def _own_objects(dep):
@@ -70,9 +72,9 @@ def _substituted_impl(ctx):
         template = ctx.file.template,
         output = ctx.outputs.out,
         substitutions = {
-            "@CMAKE_LIBRARIES@": ";".join(["-L" + folder for folder in _PRIVATE_FOLDERS] + _PRIVATE_LIBRARIES),
+            "@CMAKE_LIBRARIES@": ";".join(["-L" + folder for folder in _PRIVATE_FOLDERS] + ctx.attr.libraries),
             "@PC_LIBRARIES@": " ".join(
-                ["-L" + folder for folder in _PRIVATE_FOLDERS] + ["-l" + library for library in _PRIVATE_LIBRARIES],
+                ["-L" + folder for folder in _PRIVATE_FOLDERS] + ["-l" + library for library in ctx.attr.libraries],
             ),
             "@VERSION@": VERSION,
         },
@@ -82,6 +84,7 @@ def _substituted_impl(ctx):
 _substituted = rule(
     implementation = _substituted_impl,
     attrs = {
+        "libraries": attr.string_list(),
         "out": attr.output(mandatory = True),
         "template": attr.label(allow_single_file = True, mandatory = True),
     },
@@ -112,6 +115,7 @@ def distil_dist(name, library, headers, **kwargs):
         out = "%s/%s" % (name, template)
         _substituted(
             name = "%s_%s" % (name, template),
+            libraries = _PRIVATE_LIBRARIES,
             out = out,
             template = "//bazel/dist:%s.in" % template,
         )

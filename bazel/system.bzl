@@ -16,6 +16,11 @@ def _find_library(ctx, names):
                     return name
     return None
 
+def _unless_cross(ctx, here, cross):
+    if not ctx.attr.cross:
+        return here
+    return "select({\"@distil//bazel:cross\": %s, \"//conditions:default\": %s})" % (cross, here)
+
 def _system_library_impl(ctx):
     missing = "distil needs %s: apt-get install %s" % (ctx.attr.title, ctx.attr.package)
 
@@ -44,13 +49,16 @@ def _system_library_impl(ctx):
         if own_include:
             lines += ["    hdrs = glob([\"include/**/*\"]),", "    includes = [\"include\"],"]
         if options:
-            lines.append("    linkopts = %s," % repr(options + ctx.attr.linkopts))
+            lines.append("    linkopts = %s," % _unless_cross(ctx, repr(options + ctx.attr.linkopts), "[]"))
+        if target in ctx.attr.cross:
+            lines.append("    deps = %s," % _unless_cross(ctx, "[]", repr([ctx.attr.cross[target]])))
         lines.append(")")
     ctx.file("BUILD", "\n".join(lines) + "\n")
 
 system_library = repository_rule(
     implementation = _system_library_impl,
     attrs = {
+        "cross": attr.string_dict(doc = "Target name to what it is instead when building for another machine"),
         "folders": attr.string_list(doc = "Folders below the usual include folders where the header may be"),
         "header": attr.string(mandatory = True),
         "linkopts": attr.string_list(doc = "Added to every target that links something"),
@@ -144,6 +152,15 @@ def system_libraries():
             "gtest": ["gtest"],
             "gtest_main": ["gtest_main", "gtest"],
         },
+        cross = {
+            "gtest": "@googletest_sources//:gtest",
+            "gtest_main": "@googletest_sources//:gtest_main",
+        },
+    )
+    native.new_local_repository(
+        name = "googletest_sources",
+        path = "/usr/src/googletest/googletest",
+        build_file = "//bazel:googletest.BUILD",
     )
     system_library(
         name = "benchmark",

@@ -107,14 +107,16 @@ typedef struct distil_device_options {
 #define DISTIL_DEVICE_OPTIONS_INIT \
   { sizeof(distil_device_options), 0, NULL, NULL, NULL, NULL, NULL }
 
-/* name: "cpu" (oneDNN), "cuda" or "cuda:0", "cuda:1", ... (an NVIDIA GPU), "reference" (plain C++, f32),
- * "reference:f64" (the same in double precision: the oracle).
+/* name: "cpu" (oneDNN), "cuda" or "cuda:0", "cuda:1", ... (an NVIDIA GPU), "reference" (plain C++ in one thread, f32),
+ * "reference:f64" (the same in double precision: the oracle). In the small build, which has no oneDNN, "cpu" is what
+ * "reference" is.
  * options: NULL for the defaults. A GPU's memory comes from the CUDA runtime: it refuses an allocator.
  * DISTIL_UNSUPPORTED says what a GPU lacks here: this build's CUDA backend, a driver, cuDNN, cuBLASLt, a capability. */
 DISTIL_API distil_status distil_device_open(const char* name, const distil_device_options* options,
                                             distil_device** device);
 DISTIL_API void distil_device_close(distil_device* device);
-/* "onednn 2.6.3, avx512_core_bf16, 2 threads", "cuda 13.0, NVIDIA H200 sm_90, driver ..., cudnn ...": for records. Lives as long as the device. */
+/* "onednn 2.6.3, avx512_core_bf16, 2 threads", "cuda 13.0, NVIDIA H200 sm_90, driver ..., cudnn ...", "plain C++, f32":
+ * for records. Lives as long as the device. */
 DISTIL_API const char* distil_device_description(const distil_device* device);
 /* Names for distil_device_open: the i-th, or NULL past the end. "cuda:0" stands for all GPUs. */
 DISTIL_API const char* distil_device_name(size_t i);

@@ -1,6 +1,7 @@
 // Devices by name.
 
 #include "lib/api/internal.h"
+#include "lib/backend/cpu.h"
 #include "lib/base/text.h"
 
 namespace distil::api {
@@ -24,7 +25,7 @@ Status Make(const std::string& name, const HostOptions& host, std::unique_ptr<Ba
     if (device < 0) return NotFound("device '" + name + "' has no number behind 'cuda:': the first GPU is cuda:0");
     return MakeCudaBackend(device, host, out);
   }
-  if (name == "cpu") *out = MakeOneDnnBackend(host);
+  if (name == "cpu") *out = MakeCpuBackend(host);
   if (name == "reference") *out = MakeReferenceBackend(host, DType::kF32);
   if (name == "reference:f64") *out = MakeReferenceBackend(host, DType::kF64);
   const std::vector<std::string> names(std::begin(kNames), std::end(kNames));

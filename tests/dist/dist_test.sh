@@ -2,12 +2,15 @@
 # What someone without Bazel gets: unpacks the distribution, builds every example with the plain compilers through
 # pkg-config and through CMake, runs them, and checks what the library exports.
 #
-#   dist_test.sh DISTIL.tar.gz VERSION EXAMPLE.{c,cc}...
+#   dist_test.sh DISTIL.tar.gz VERSION LIBRARY,... EXAMPLE.{c,cc}...
+#
+# LIBRARY: what a program may need when it runs, as in libc,libm.
 set -euo pipefail
 
 archive=$PWD/$1
 version=$2
-shift 2
+libraries=$3
+shift 3
 examples=("${@/#/$PWD/}")
 cd "$TEST_TMPDIR"
 failures=0
@@ -90,6 +93,14 @@ run() { # run BINARY: in a folder of its own
   mkdir -p "$1.run" && (cd "$1.run" && "$1")
 }
 
+# The loader names itself on some machines.
+needs_only_the_libraries() { # needs_only_the_libraries BINARY
+  local needed
+  needed=$(readelf --dynamic "$1" | sed -n 's/.*(NEEDED).*\[\(.*\)\.so.*\]/\1/p' | grep -v '^ld-linux')
+  echo "needs: " $needed
+  grep -q '^libc$' <<< "$needed" && same '' "$(grep -vxF "$(tr , '\n' <<< "$libraries")" <<< "$needed" || true)"
+}
+
 cmake_project() {
   mkdir -p cmake/build
   {
@@ -126,6 +137,7 @@ for example in "${examples[@]}"; do
   binary=$PWD/$(binary_name "$example")
   check "compile $(basename "$example")" compile "$example" "$binary"
   [[ ! -x $binary ]] || check "run $(basename "$example")" run "$binary"
+  [[ ! -x $binary ]] || check "$(basename "$example") needs $libraries" needs_only_the_libraries "$binary"
 done
 
 if command -v cmake > /dev/null; then

@@ -8,6 +8,7 @@
 #include <map>
 #include <new>
 
+#include "lib/backend/cpu.h"
 #include "lib/expr/nn.h"
 #include "tests/ops/harness.h"
 
@@ -303,7 +304,7 @@ struct Counter {
 };
 
 std::unique_ptr<Backend> Counted(size_t which, Counter* c) {
-  return which ? MakeOneDnnBackend(c->Options()) : MakeReferenceBackend(c->Options(), DType::kF32);
+  return which ? MakeCpuBackend(c->Options()) : MakeReferenceBackend(c->Options(), DType::kF32);
 }
 
 TEST(Memory, IsKnownBeforeAndCountedByTheAllocator) {

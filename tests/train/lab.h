@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "lib/backend/cpu.h"
 #include "lib/base/random.h"
 #include "lib/train/trainer.h"
 
@@ -32,7 +33,7 @@ inline std::shared_ptr<Device> MakeDevice(const std::string& name, HostOptions h
     return d;
   }
   if (host.threads == 0) host.threads = 2;
-  d->backend = name == "cpu" ? MakeOneDnnBackend(host)
+  d->backend = name == "cpu" ? MakeCpuBackend(host)
                              : MakeReferenceBackend(host, name == "reference:f64" ? DType::kF64 : DType::kF32);
   return d;
 }

@@ -118,8 +118,16 @@ TEST_P(OnDevice, ResumeAtAnyStepGivesTheSameBits) {
   }
 }
 
+TEST(Trainer, ReferenceRefusesBf16) {
+  Training run("reference", {"student"});
+  ASSERT_OK(run.Make("ce", "schedule=constant bf16=1"));
+  MemoryInfo memory;
+  ExpectError(run.trainer->Memory(4, &memory), Code::kUnsupported, "computes in f32");
+}
+
 // bf16 rounds, but the same way every time, and close to f32.
 TEST(Trainer, Bf16) {
+  if (MakeDevice("cpu")->backend->name() == "reference") GTEST_SKIP() << "the small build has no bfloat16";
   auto losses = [](const std::string& bf16) {
     Training run("cpu", {"student", "teacher"});
     EXPECT_OK(run.Make("kd", "schedule=constant lr=0.05 bf16=" + bf16));

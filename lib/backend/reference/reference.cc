@@ -48,9 +48,11 @@ class ReferenceBackend : public Backend {
   // Everything is native. Where an op computes with an index tensor, a Reorder turns it into real numbers
   // first.
   Status Optimize(Graph* g, const CompileOptions& options) override {
-    if (options.tf32)
-      return Unsupported("tf32 is a number format of NVIDIA GPUs: this device computes in " +
-                         std::string(real_ == DType::kF64 ? "f64" : "f32"));
+    const std::string type = real_ == DType::kF64 ? "f64" : "f32";
+    if (options.tf32) return Unsupported("tf32 is a number format of NVIDIA GPUs: this device computes in " + type);
+    if (options.bf16)
+      return Unsupported("bf16 needs oneDNN or a GPU: this device (\"cpu\" too in the small build) computes in " +
+                         type);
     const Graph lowered = Lower(*g, [](const Node&) { return true; });
     Graph to;
     std::vector<ValueId> map(lowered.value_count(), kNoValue);
