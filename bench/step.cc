@@ -4,7 +4,6 @@
 //
 // Every measurement is a process of its own; those that are compared take turns, in several rounds, so that whatever
 // else the machine does meets all of them. docs/benchmarks.md says how to read the table.
-#include <sys/wait.h>
 #include <unistd.h>
 #include <CLI/CLI.hpp>
 
@@ -16,6 +15,7 @@
 #include <map>
 #include <thread>
 
+#include "bench/child.h"
 #include "bench/machine.h"
 #include "bench/step_child.h"
 
@@ -38,42 +38,6 @@ struct Options {
   std::string clock = "wall", wait_policy, python = "/usr/bin/python3", output, device = "cpu";
   std::string child;  // what this process is to measure; set by the one above it
 };
-
-// Runs a program and gives what it printed, "" when it failed.
-std::string Capture(const std::vector<std::string>& command) {
-  int ends[2];
-  if (pipe(ends) != 0) return "";
-  const pid_t pid = fork();
-  if (pid == 0) {
-    dup2(ends[1], STDOUT_FILENO);
-    close(ends[0]);
-    close(ends[1]);
-    std::vector<char*> argv;
-    for (const std::string& word : command) argv.push_back(const_cast<char*>(word.c_str()));
-    argv.push_back(nullptr);
-    execv(argv[0], argv.data());
-    _exit(127);
-  }
-  close(ends[1]);
-  std::string text;
-  char buffer[4096];
-  for (ssize_t n; pid > 0 && (n = read(ends[0], buffer, sizeof(buffer))) > 0;)
-    text.append(buffer, static_cast<size_t>(n));
-  close(ends[0]);
-  int status = 0;
-  if (pid < 0 || waitpid(pid, &status, 0) != pid || !WIFEXITED(status) || WEXITSTATUS(status) != 0) return "";
-  return text;
-}
-
-// The last line of a measurement's output as JSON; a field "error" says what went wrong.
-json Measure(const std::vector<std::string>& command) {
-  std::string text = Capture(command);
-  while (!text.empty() && text.back() == '\n') text.pop_back();
-  const size_t line = text.rfind('\n');
-  json result = json::parse(line == std::string::npos ? text : text.substr(line + 1), nullptr, false);
-  if (result.is_object()) return result;
-  return {{"error", "no result from " + command[0] + (command.size() > 1 ? " " + command[1] : "")}};
-}
 
 // The script beside this program, under `bazel run` and from a checkout.
 std::string TorchScript(const std::string& self) {

@@ -13,9 +13,10 @@ struct StepSpec {
   int threads = 2;
   int steps = 20, warmup = 3;
   std::string device = "cpu";
+  double seconds = 0;  // above 0: stop after so many, but not before the second step
 };
 
-// Training steps through distil.h, timed one by one: wall_s, cpu_s, planned and resident memory.
+// Training steps through distil.h, timed one by one: wall_s, cpu_s, planned and resident memory, that of the images.
 // On failure the result has the field "error".
 nlohmann::json TimeSteps(const StepSpec& spec);
 

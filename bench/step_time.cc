@@ -17,6 +17,7 @@ struct Batches {
   int64_t count;
 
   explicit Batches(int64_t n) : count(n) {
+    images.reserve(static_cast<size_t>(kBatches * n * 3 * 32 * 32));
     uint32_t state = 1;
     auto next = [&] { return state = state * 1664525u + 1013904223u; };
     for (int64_t i = 0; i < kBatches * n * 3 * 32 * 32; ++i) {  // about normal: a sum of four uniform numbers
@@ -77,6 +78,7 @@ nlohmann::json TimeSteps(const StepSpec& spec) {
   const Batches batches(spec.batch);
   distil_step_result step = DISTIL_STEP_RESULT_INIT;
   std::vector<double> wall, cpu;
+  double timed = 0;
   for (int k = 0; k < spec.warmup + spec.steps; ++k) {
     const distil_batch b = batches.Get(k);
     const double wall_begin = WallSeconds(), cpu_begin = CpuSeconds();
@@ -86,6 +88,8 @@ nlohmann::json TimeSteps(const StepSpec& spec) {
     if (k < spec.warmup) continue;
     wall.push_back(wall_end - wall_begin);
     cpu.push_back(CpuSeconds() - cpu_begin);
+    timed += wall.back();
+    if (spec.seconds > 0 && timed > spec.seconds && wall.size() > 1) break;
   }
   distil_memory memory = DISTIL_MEMORY_INIT;
   if (failed(distil_trainer_memory(h.trainer, spec.batch, &memory))) return result;
@@ -95,6 +99,7 @@ nlohmann::json TimeSteps(const StepSpec& spec) {
   result["last_loss"] = step.loss;
   result["planned_mb"] = static_cast<double>(memory.total) / kMb;
   result["arena_mb"] = static_cast<double>(memory.arena) / kMb;
+  result["images_mb"] = static_cast<double>(batches.images.size() * sizeof(float)) / kMb;
   result["rss_after_build_mb"] = built;
   result["peak_rss_mb"] = MemoryMb("VmHWM");
   result["device"] = distil_device_description(h.device);
