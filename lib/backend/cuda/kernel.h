@@ -1,22 +1,37 @@
 // CudaKernel: what runs one node on the GPU, and the function that chooses one.
 //
 // The makers, by file (each is given every node and leaves *out empty for those that are not its own):
-//   fused.h   MakeFusedKernel   Fused: pointwise chains with reductions at their ends
-//   ops.h     MakeOpKernel      everything that moves, counts or draws: Reorder, Transpose, Slice, Pad, Concat,
-//                               Broadcast, Sum, MaxReduce, Gather, ScatterAdd, Rank, Iota, Constant, Data, Random
-//   dnn.h     MakeDnnKernel     Conv2d, Conv2dInput, Conv2dWeight, MatMul, MaxPool, MaxPoolScatter, AvgPool,
-//                               AvgPoolGrad, BatchNorm if it is kept
+//   dnn.h   MakeDnnKernel   what cuDNN and cuBLASLt compute: Conv2d, Conv2dInput, Conv2dWeight, MatMul
+//   ops.h   MakeOpKernel    everything else: Fused, what moves (Reorder, Transpose, Slice, Pad, Concat, Broadcast),
+//                           counts (Sum, MaxReduce, Gather, ScatterAdd, Rank), makes (Iota, Constant, Data, Random)
+//                           or pools
 // All look at dtype (kF32, kBF16; kI32 when `index`) and layout (kPlain, kNhwc; layout.h) of their node's values.
 #pragma once
 
 #include <cuda_runtime.h>
 
 #include <stdexcept>
+#include <string_view>
 
 #include "lib/backend/backend.h"
+#include "lib/backend/cuda/batch.h"
 #include "lib/backend/cuda/context.h"
 
 namespace distil::cuda {
+
+// A kernel that can run for many nodes in one launch.
+class Batchable {
+ public:
+  virtual std::string_view key() const = 0;  // of nodes that can run together, and of no others
+  virtual void AddTo(const KernelArgs& args, BatchTable* table) const = 0;
+  virtual Status LoadMany() const = 0;  // before the first EnqueueMany, while nothing is captured
+  // `rows` and `blocks`: a table's, in device memory; `count` of its blocks.
+  virtual Status EnqueueMany(const uint64_t* rows, const uint32_t* blocks, int64_t count,
+                             cudaStream_t stream) const = 0;
+
+ protected:
+  ~Batchable() = default;
+};
 
 class CudaKernel : public Kernel {
  public:
@@ -32,6 +47,9 @@ class CudaKernel : public Kernel {
   // Addresses of values and workspaces are 256-byte aligned. Two runs with the same input give the same bits: no
   // floating-point atomics.
   virtual Status Enqueue(const KernelArgs& args, cudaStream_t stream) = 0;
+
+  // Itself, when it may be batched with others.
+  virtual const Batchable* batch() const { return nullptr; }
 
   // For debugging: one launch by itself, waited for. Throws what went wrong.
   void Run(const KernelArgs& args) final {

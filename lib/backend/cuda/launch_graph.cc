@@ -1,7 +1,9 @@
 #include "lib/backend/cuda/launch_graph.h"
 
 #include <algorithm>
+#include <cstring>
 
+#include "lib/backend/cuda/batch.h"
 #include "lib/backend/cuda/hazards.h"
 #include "lib/backend/cuda/kernel.h"
 
@@ -33,31 +35,97 @@ Status Ends(cudaStream_t stream, Nodes* out) {
   return {};
 }
 
-// Adds a launch to `graph` behind the nodes `after`; `ends` gets the nodes that stand for it. A launch that enqueues
-// nothing is stood for by what it waits for.
-Status Add(cudaGraph_t graph, cudaStream_t stream, const Launch& l, const Nodes& after, Nodes* ends) {
+// Launches that run as one: a single one, or several of equal code with their table in device memory.
+struct Piece {
+  std::vector<int> launches;
+  const uint64_t* rows = nullptr;
+  const uint32_t* blocks = nullptr;
+  int64_t count = 0;
+};
+
+Status Enqueue(std::span<const Launch> launches, const Piece& p, cudaStream_t stream) {
+  const Launch& l = launches[static_cast<size_t>(p.launches[0])];
+  auto* kernel = static_cast<CudaKernel*>(l.kernel);
+  if (p.launches.size() == 1) return kernel->Enqueue({l.in.data(), l.out.data(), l.workspace}, stream);
+  return kernel->batch()->EnqueueMany(p.rows, p.blocks, p.count, stream);
+}
+
+// Adds a piece to `graph` behind the nodes `after`; `ends` gets the nodes that stand for it. One that enqueues nothing
+// is stood for by what it waits for.
+Status Add(cudaGraph_t graph, cudaStream_t stream, std::span<const Launch> launches, const Piece& p, const Nodes& after,
+           Nodes* ends) {
   // Relaxed: a library may load a kernel's code, and take memory for it, when it first launches the kernel.
   DISTIL_CUDA(
       cudaStreamBeginCaptureToGraph(stream, graph, after.data(), nullptr, after.size(), cudaStreamCaptureModeRelaxed));
-  Status s = static_cast<CudaKernel*>(l.kernel)->Enqueue({l.in.data(), l.out.data(), l.workspace}, stream);
+  Status s = Enqueue(launches, p, stream);
   if (s.ok()) s = Ends(stream, ends);
   cudaGraph_t same = nullptr;
   const cudaError_t ended = cudaStreamEndCapture(stream, &same);  // also after an error: the stream must go on
   return s.ok() ? ToStatus(ended, "cudaStreamEndCapture") : s;
 }
 
-Status AddAll(cudaGraph_t graph, cudaStream_t stream, std::span<const Launch> launches) {
+// Groups small launches of equal code, and puts the tables of the groups into device memory, `*tables`.
+Status MakePieces(Context* context, std::span<const Launch> launches, const std::vector<std::vector<int>>& waits,
+                  void** tables, std::vector<Piece>* pieces) {
+  std::vector<std::string_view> keys;
+  for (const Launch& l : launches) {
+    const Batchable* b = static_cast<CudaKernel*>(l.kernel)->batch();
+    keys.push_back(b ? b->key() : std::string_view());
+  }
+  std::vector<uint64_t> bytes;                // of all tables, in words
+  std::vector<std::pair<size_t, size_t>> at;  // of each piece: its rows and its blocks
+  for (std::vector<int>& group : Batch(keys, waits)) {
+    Piece p{std::move(group)};
+    at.emplace_back();
+    if (p.launches.size() > 1) {
+      BatchTable table;
+      for (int i : p.launches) {
+        const Launch& l = launches[static_cast<size_t>(i)];
+        const Batchable* b = static_cast<CudaKernel*>(l.kernel)->batch();
+        DISTIL_RETURN_IF_ERROR(b->LoadMany());
+        b->AddTo({l.in.data(), l.out.data(), l.workspace}, &table);
+      }
+      p.count = table.block_count();
+      at.back().first = bytes.size();
+      bytes.insert(bytes.end(), table.rows.begin(), table.rows.end());
+      at.back().second = bytes.size();
+      bytes.resize(bytes.size() + table.blocks.size() / 2);  // a pair to a word
+      std::memcpy(&bytes[at.back().second], table.blocks.data(), table.blocks.size() * sizeof(uint32_t));
+    }
+    pieces->push_back(std::move(p));
+  }
+  if (bytes.empty()) return {};
+  DISTIL_CUDA(cudaMalloc(tables, bytes.size() * sizeof(uint64_t)));
+  const auto* base = static_cast<const uint64_t*>(*tables);
+  for (size_t i = 0; i < pieces->size(); ++i) {
+    (*pieces)[i].rows = base + at[i].first;
+    (*pieces)[i].blocks = reinterpret_cast<const uint32_t*>(base + at[i].second);
+  }
+  return context->transfer().Upload(*tables, bytes.data(), bytes.size() * sizeof(uint64_t));
+}
+
+Status AddAll(Context* context, cudaGraph_t graph, std::span<const Launch> launches, void** tables) {
   std::vector<Access> accesses;
   for (const Launch& l : launches) accesses.push_back(AccessOf(l));
-  const std::vector<std::vector<int>> waits = Dependencies(accesses);
-  std::vector<Nodes> ends(launches.size());
-  for (size_t i = 0; i < launches.size(); ++i) {
+  std::vector<Piece> pieces;
+  DISTIL_RETURN_IF_ERROR(MakePieces(context, launches, Dependencies(accesses), tables, &pieces));
+  std::vector<Access> together(pieces.size());
+  for (size_t i = 0; i < pieces.size(); ++i) {
+    for (int l : pieces[i].launches) {
+      const Access& a = accesses[static_cast<size_t>(l)];
+      together[i].reads.insert(together[i].reads.end(), a.reads.begin(), a.reads.end());
+      together[i].writes.insert(together[i].writes.end(), a.writes.begin(), a.writes.end());
+    }
+  }
+  const std::vector<std::vector<int>> waits = Dependencies(together);
+  std::vector<Nodes> ends(pieces.size());
+  for (size_t i = 0; i < pieces.size(); ++i) {
     Nodes after;
     for (int j : waits[i])
       after.insert(after.end(), ends[static_cast<size_t>(j)].begin(), ends[static_cast<size_t>(j)].end());
     std::sort(after.begin(), after.end());
     after.erase(std::unique(after.begin(), after.end()), after.end());
-    DISTIL_RETURN_IF_ERROR(Add(graph, stream, launches[i], after, &ends[i]));
+    DISTIL_RETURN_IF_ERROR(Add(graph, context->capture_stream(), launches, pieces[i], after, &ends[i]));
   }
   return {};
 }
@@ -92,7 +160,7 @@ Status LaunchGraph::Capture(Context* context, std::span<const Launch> launches, 
   Addresses(launches, &g->addresses_);
   cudaGraph_t graph;
   DISTIL_CUDA(cudaGraphCreate(&graph, 0));
-  Status s = AddAll(graph, context->capture_stream(), launches);
+  Status s = AddAll(context, graph, launches, &g->tables_);
   if (s.ok()) s = ToStatus(cudaGraphGetNodes(graph, nullptr, &g->nodes_), "cudaGraphGetNodes");
   if (s.ok()) s = ToStatus(cudaGraphInstantiate(&g->exec_, graph, 0), "cudaGraphInstantiate");
   if (s.ok()) s = ToStatus(cudaGraphUpload(g->exec_, context->stream()), "cudaGraphUpload");
@@ -116,9 +184,9 @@ Status LaunchGraph::Replay(Context* context, std::span<const Launch> launches, s
 }
 
 LaunchGraph::~LaunchGraph() {
-  if (!exec_) return;
   const Scope scope(*context_);
-  cudaGraphExecDestroy(exec_);
+  if (exec_) cudaGraphExecDestroy(exec_);
+  if (tables_) cudaFree(tables_);  // waits for what reads them
 }
 
 Status LaunchGraph::Run() const {

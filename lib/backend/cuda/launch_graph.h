@@ -1,6 +1,7 @@
 // LaunchGraph: a list of launches captured as one CUDA graph. Every launch becomes a node, or a few, that waits for the
 // launches whose memory it shares (hazards.h) and for no others, so the driver runs what is independent at the same
-// time: a teacher's forward pass beside the student's, weights' gradients beside images'.
+// time: a teacher's forward pass beside the student's, weights' gradients beside images'. Small launches of equal code
+// run as one (batch.h): the updates of all parameters.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -34,6 +35,7 @@ class LaunchGraph {
 
   Context* context_;
   std::vector<const void*> addresses_;
+  void* tables_ = nullptr;  // of batched launches, in device memory
   cudaGraphExec_t exec_ = nullptr;
   size_t nodes_ = 0;
 };

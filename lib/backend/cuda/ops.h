@@ -1,4 +1,4 @@
-// The ops that move, count or draw, and copies.
+// The nodes that are ours (work.h): fused ones, and those that move, count, draw or pool.
 #pragma once
 
 #include "lib/backend/cuda/kernel.h"

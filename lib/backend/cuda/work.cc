@@ -92,11 +92,9 @@ void AddGather(const Value& table, const Value& index, Work* work) {
   const int64_t rows = table.shape[0], n = index.shape[0];
   const int64_t bytes = table.shape.elements() / rows * static_cast<int64_t>(sizeof(float));  // int32 has as many
   const uint32_t none = table.index ? ~0u : std::bit_cast<uint32_t>(std::numeric_limits<float>::quiet_NaN());
-  AddRun(
-      [=](const KernelArgs& a, Stream s) {
-        return kernels::Gather(a.in[0], In<int32_t>(a, 1), a.out[0], rows, n, bytes, none, s);
-      },
-      work);
+  AddRun([=](const KernelArgs& a,
+             Stream s) { return kernels::Gather(a.in[0], In<int32_t>(a, 1), a.out[0], rows, n, bytes, none, s); },
+         work);
 }
 
 void AddScatterAdd(const Value& x, const Value& table, Work* work) {
@@ -112,20 +110,16 @@ void AddScatterAdd(const Value& x, const Value& table, Work* work) {
 void AddRandom(const Node& n, const Value& y, Work* work) {
   const int64_t rows = y.shape[0], width = y.shape.elements() / rows;
   const auto slot = static_cast<uint32_t>(n.ints[0]);
-  AddRun(
-      [=](const KernelArgs& a, Stream s) {
-        return kernels::Random(In<int32_t>(a, 0), In<int32_t>(a, 1), slot, Out(a), rows, width, s);
-      },
-      work);
+  AddRun([=](const KernelArgs& a,
+             Stream s) { return kernels::Random(In<int32_t>(a, 0), In<int32_t>(a, 1), slot, Out(a), rows, width, s); },
+         work);
 }
 
 void AddData(const Node& n, Work* work) {
   const std::vector<float> values(n.reals.begin(), n.reals.end());
-  AddRun(
-      [values](const KernelArgs& a, Stream s) {
-        return kernels::Copy(a.out[0], values.data(), values.size() * sizeof(float), s);
-      },
-      work);
+  AddRun([values](const KernelArgs& a,
+                  Stream s) { return kernels::Copy(a.out[0], values.data(), values.size() * sizeof(float), s); },
+         work);
 }
 
 // ---- Pooling
@@ -163,8 +157,8 @@ Status CheckPool(const Graph& g, const Node& n, const kernels::Pool& p) {
 
 Status AddPool(const Graph& g, const Node& n, Work* work) {
   const bool grad = n.op == Op::kAvgPoolGrad;
-  const Value &x = g.value(grad ? n.out[0] : n.in[0]);
-  const Value &y = g.value(grad ? n.in[0] : n.op == Op::kMaxPoolScatter ? n.in[1] : n.out[0]);
+  const Value& x = g.value(grad ? n.out[0] : n.in[0]);
+  const Value& y = g.value(grad ? n.in[0] : n.op == Op::kMaxPoolScatter ? n.in[1] : n.out[0]);
   const kernels::Pool p = PoolOf(n, x, y);
   DISTIL_RETURN_IF_ERROR(CheckPool(g, n, p));
   const Op op = n.op;

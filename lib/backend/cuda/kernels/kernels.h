@@ -46,9 +46,9 @@ Error Rank(const float* x, float* y, int64_t rows, int64_t n, Stream stream);
 // their contiguous axis: axis `a` is contiguous in y, axis `b` in x.
 struct Tiles {
   static constexpr int kMaxOuter = 8;
-  int64_t a = 1, b = 1;          // extents
-  int64_t x_a = 0, y_b = 0;      // strides: x's along a, y's along b
-  int outer = 0;                 // further axes
+  int64_t a = 1, b = 1;      // extents
+  int64_t x_a = 0, y_b = 0;  // strides: x's along a, y's along b
+  int outer = 0;             // further axes
   int64_t size[kMaxOuter] = {}, x_stride[kMaxOuter] = {}, y_stride[kMaxOuter] = {};
 };
 enum class Element : uint8_t { kWord, kHalf, kFloatToBf16, kBf16ToFloat };  // 4 bytes, 2 bytes, conversions

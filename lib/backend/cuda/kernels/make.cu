@@ -23,7 +23,7 @@ __device__ Words Philox(Words c, uint32_t key0, uint32_t key1) {
   return c;
 }
 
-constexpr uint32_t kDropout = 7;  // Purpose::kDropout; values_test would show another number
+constexpr uint32_t kDropout = 7;  // Purpose::kDropout (tests/cuda/kernels_test.cc compares the numbers)
 
 // A thread makes four numbers of a row.
 __global__ void RandomKernel(const int32_t* key, const int32_t* ids, uint32_t slot, float* y, int64_t rows,

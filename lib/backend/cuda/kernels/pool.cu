@@ -129,19 +129,19 @@ __global__ void AvgPoolGradKernel(Pool p, const T* dy, T* dx) {
 }  // namespace
 
 // Launches a kernel for f32 or bf16 images, one thread per element of the result, which has the extents `size`.
-#define DISTIL_POOL(kernel, size, ...)                                                    \
-  do {                                                                                    \
-    const int64_t blocks = BlocksFor(p.n * p.c * (size)[0] * (size)[1]);                  \
-    if (!blocks) return kTooLarge;                                                        \
-    auto launch = [&](auto type) {                                                        \
-      using T = decltype(type);                                                           \
-      DISTIL_LAUNCH(kernel<T>, blocks, kBlock, stream, p, __VA_ARGS__);                   \
-    };                                                                                    \
-    if (p.bf16)                                                                           \
-      launch(uint16_t());                                                                 \
-    else                                                                                  \
-      launch(float());                                                                    \
-    return DISTIL_LAUNCH_RESULT();                                                        \
+#define DISTIL_POOL(kernel, size, ...)                                   \
+  do {                                                                   \
+    const int64_t blocks = BlocksFor(p.n * p.c * (size)[0] * (size)[1]); \
+    if (!blocks) return kTooLarge;                                       \
+    auto launch = [&](auto type) {                                       \
+      using T = decltype(type);                                          \
+      DISTIL_LAUNCH(kernel<T>, blocks, kBlock, stream, p, __VA_ARGS__);  \
+    };                                                                   \
+    if (p.bf16)                                                          \
+      launch(uint16_t());                                                \
+    else                                                                 \
+      launch(float());                                                   \
+    return DISTIL_LAUNCH_RESULT();                                       \
   } while (false)
 
 Error MaxPool(const Pool& p, const void* x, const void* v, void* y, Stream stream) {

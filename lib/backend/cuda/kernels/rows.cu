@@ -72,8 +72,7 @@ __global__ void RankKernel(const float* x, float* y, int64_t rows, int64_t n) {
 
 Error Gather(const void* table, const int32_t* index, void* y, int64_t rows, int64_t n, int64_t row_bytes,
              uint32_t none, Stream stream) {
-  if (row_bytes % 16 == 0)
-    return GatherAs(table, index, y, rows, n, row_bytes, Quad{{none, none, none, none}}, stream);
+  if (row_bytes % 16 == 0) return GatherAs(table, index, y, rows, n, row_bytes, Quad{{none, none, none, none}}, stream);
   return GatherAs(table, index, y, rows, n, row_bytes, none, stream);
 }
 
