@@ -83,10 +83,37 @@ TEST_F(FakeDevice, TransfersOfAnySize) {
 
 // ---- Captured programs ----------------------------------------------------------------------------------------------
 
-// A kernel of the reference, put into a stream.
-class Queued : public CudaKernel {
+// A kernel of the reference, put into a stream. Those without a workspace may be batched with others that have as many
+// operands: a table's row is the kernel and its addresses.
+class Queued : public CudaKernel, public Batchable {
  public:
-  Queued(std::unique_ptr<Kernel> kernel, size_t in, size_t out) : kernel_(std::move(kernel)), in_(in), out_(out) {}
+  Queued(std::unique_ptr<Kernel> kernel, size_t in, size_t out)
+      : kernel_(std::move(kernel)), in_(in), out_(out), key_(std::to_string(in) + " to " + std::to_string(out)) {}
+  const Batchable* batch() const override { return kernel_->workspace() ? nullptr : this; }
+  std::string_view key() const override { return key_; }
+  Status LoadMany() const override { return {}; }
+  void AddTo(const KernelArgs& args, BatchTable* table) const override {
+    std::vector<uint64_t> row = {reinterpret_cast<uint64_t>(kernel_.get())};
+    for (size_t i = 0; i < in_; ++i) row.push_back(reinterpret_cast<uint64_t>(args.in[i]));
+    for (size_t o = 0; o < out_; ++o) row.push_back(reinterpret_cast<uint64_t>(args.out[o]));
+    table->Add(row, 1 + static_cast<int64_t>(in_));  // pieces beyond the first do nothing
+  }
+  Status EnqueueMany(const uint64_t* rows, const uint32_t* blocks, int64_t count, cudaStream_t stream) const override {
+    ++batches;
+    fake::Enqueue(stream, [=, this] {
+      for (int64_t b = 0; b < count; ++b) {
+        if (blocks[2 * b + 1]) continue;
+        const uint64_t* row = rows + blocks[2 * b] * (1 + in_ + out_);
+        std::vector<const void*> in;
+        std::vector<void*> out;
+        for (size_t i = 0; i < in_; ++i) in.push_back(reinterpret_cast<const void*>(row[1 + i]));
+        for (size_t o = 0; o < out_; ++o) out.push_back(reinterpret_cast<void*>(row[1 + in_ + o]));
+        reinterpret_cast<Kernel*>(row[0])->Run({in.data(), out.data(), nullptr});
+      }
+    });
+    return {};
+  }
+  static inline int batches = 0;
   size_t workspace() const override { return kernel_->workspace(); }
   bool MayAlias(int in, int out) const override { return kernel_->MayAlias(in, out); }
   int PreferAlias(int out) const override { return kernel_->PreferAlias(out); }
@@ -103,6 +130,7 @@ class Queued : public CudaKernel {
  private:
   std::unique_ptr<Kernel> kernel_;
   size_t in_, out_;  // operands
+  std::string key_;
 };
 
 // The reference's kernels through captured graphs.
@@ -162,6 +190,7 @@ TEST_F(FakeDevice, AnyOrderThatTheEdgesAllowGivesTheSameBits) {
   }
   EXPECT_EQ(machine.graphs, 0);
   EXPECT_EQ(machine.executables, 0);
+  EXPECT_GT(Queued::batches, 60);
 }
 
 class Add : public CudaKernel {  // out = in + 1; does nothing at all when told so
