@@ -17,7 +17,7 @@ class RamSource : public BatchSource {
     size_ = plan_.size();
     steps_per_epoch_ = plan_.steps();
     const auto batch = static_cast<size_t>(plan_.batch_size);
-    images_.resize(batch * plan_.sample_bytes);
+    if (plan_.gather_images) images_.resize(batch * plan_.sample_bytes);
     labels_.resize(batch);
     ids_.resize(batch);
     order_ = plan_.Order(0);
@@ -37,13 +37,14 @@ class RamSource : public BatchSource {
     const int64_t first = step_ * plan_.batch_size, count = std::min(plan_.batch_size, size_ - first);
     for (int64_t i = 0; i < count; ++i) {
       const uint32_t id = plan_.Id(order_[static_cast<size_t>(first + i)]);
-      std::memcpy(images_.data() + static_cast<size_t>(i) * plan_.sample_bytes,
-                  plan_.split->images.data() + id * plan_.sample_bytes, plan_.sample_bytes);
+      if (plan_.gather_images)
+        std::memcpy(images_.data() + static_cast<size_t>(i) * plan_.sample_bytes,
+                    plan_.split->images.data() + id * plan_.sample_bytes, plan_.sample_bytes);
       labels_[static_cast<size_t>(i)] = plan_.split->labels[id];
       ids_[static_cast<size_t>(i)] = id;
     }
     ++step_;
-    *batch = {images_.data(), labels_.data(), ids_.data(), count};
+    *batch = {plan_.gather_images ? images_.data() : nullptr, labels_.data(), ids_.data(), count};
     return {};
   }
 
@@ -84,6 +85,7 @@ Status MakeSource(const Dataset& dataset, SplitKind kind, const LoaderOptions& o
   plan.shuffle = options.shuffle;
   plan.drop_last = options.drop_last;
   plan.subset = options.subset;
+  plan.gather_images = options.gather_images;
   const Split& split = *plan.split;
   plan.blocks = options.blocks;
   if (options.use_default_blocks) {
@@ -108,6 +110,8 @@ Status MakeSource(const Dataset& dataset, SplitKind kind, const LoaderOptions& o
   if (plan.shuffle && (plan.blocks.block < 0 || (plan.blocks.block > 0 && plan.blocks.window < 1))) {
     return InvalidArgument("a block shuffle needs a block of 0 or more samples and a window of 1 or more blocks");
   }
+  if (split.streamed() && !plan.gather_images)
+    return InvalidArgument(std::string("the ") + plan.name + " split is streamed: its batches are made of images");
   if (split.streamed()) return MakeStreamSource(std::move(plan), source);
   if (split.images.size() != static_cast<size_t>(split.size()) * plan.sample_bytes) {
     return InvalidArgument(std::string("the ") + plan.name + " split holds labels but no images");

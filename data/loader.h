@@ -32,11 +32,12 @@ struct LoaderOptions {
   bool use_default_blocks = true;  // block shuffle: DefaultBlocks when the split is streamed, none in RAM
   BlockShuffle blocks;             // used when use_default_blocks is false
   std::vector<uint32_t> subset;    // indices into the split, strictly increasing; empty means all samples
+  bool gather_images = true;       // false, for splits in RAM only: batches have labels and ids, and no images
 };
 
 // Valid until the next call to Next or Seek on the same source.
 struct Batch {
-  const uint8_t* images = nullptr;  // count x H x W x C
+  const uint8_t* images = nullptr;  // count x H x W x C, unless they are not gathered
   const int32_t* labels = nullptr;
   const uint32_t* ids = nullptr;  // index of each sample in its split
   int64_t count = 0;              // 0: the epoch is over

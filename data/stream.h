@@ -18,7 +18,7 @@ struct Plan {
   size_t sample_bytes = 0;
   int64_t batch_size = 1;
   uint64_t seed = 0;
-  bool shuffle = true, drop_last = false;
+  bool shuffle = true, drop_last = false, gather_images = true;
   BlockShuffle blocks;
   std::vector<uint32_t> subset;
 

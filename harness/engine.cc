@@ -140,10 +140,18 @@ Status Trainer::Create(const Device& device, const std::string& method, const st
 
 Trainer::~Trainer() { distil_trainer_free(trainer_); }
 
+Status Trainer::Attach(const ImageBatch& samples, const ImageShape& shape) {
+  distil_image_set set = DISTIL_IMAGE_SET_INIT;
+  set.count = samples.count, set.images = samples.images, set.labels = samples.labels;
+  set.channels = shape.channels, set.height = shape.height, set.width = shape.width;
+  return Check(distil_trainer_attach(trainer_, &set));
+}
+
 Status Trainer::Step(const ImageBatch& b, StepResult* result) {
   distil_batch batch = ToBatch(b);
   distil_step_result step = DISTIL_STEP_RESULT_INIT;
-  DISTIL_RETURN_IF_ERROR(Check(distil_trainer_step(trainer_, &batch, &step)));
+  DISTIL_RETURN_IF_ERROR(Check(b.images ? distil_trainer_step(trainer_, &batch, &step)
+                                        : distil_trainer_step_samples(trainer_, b.ids, b.count, &step)));
   *result = {step.loss, step.lr, step.correct};
   return {};
 }

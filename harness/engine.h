@@ -18,7 +18,7 @@ struct distil_trainer;
 
 namespace distil::harness {
 
-// A batch as the data loader gives it: uint8 NHWC.
+// A batch as the data loader gives it: uint8 NHWC, or ids alone.
 struct ImageBatch {
   const uint8_t* images = nullptr;
   const int32_t* labels = nullptr;
@@ -113,6 +113,8 @@ class Trainer {
   Trainer(const Trainer&) = delete;
   Trainer& operator=(const Trainer&) = delete;
 
+  // Samples that batches without images are taken from, by their ids. They stay the caller's, and must outlive this.
+  Status Attach(const ImageBatch& samples, const ImageShape& shape);
   Status Step(const ImageBatch& batch, StepResult* result);
   std::vector<std::pair<std::string, double>> Terms() const;  // of the last step
   Status Position(int64_t* step, int64_t* total) const;

@@ -330,12 +330,16 @@ Status Prepare(const Device& device, const PlannedRun& run, const RunData& data,
   data::LoaderOptions loader;
   loader.batch_size = run.train.at("batch").get<int64_t>(), loader.seed = seed;
   loader.subset = data.train_subset;
+  const data::Split& train = data.dataset->train();
+  loader.gather_images = train.streamed();  // others are attached to the trainer
   DISTIL_RETURN_IF_ERROR(data::MakeSource(*data.dataset, data::SplitKind::kTrain, loader, &out->source));
   // Samples keep their numbers in the whole split also when only a part of it is used.
-  const std::string options = RunOptions(run, out->source->steps_per_epoch(), data.dataset->train().size());
+  const std::string options = RunOptions(run, out->source->steps_per_epoch(), train.size());
   std::vector<std::pair<std::string, const Network*>> roles = {{"student", out->student.get()}};
   if (out->teacher) roles.emplace_back("teacher", out->teacher.get());
-  return Trainer::Create(device, run.spec, options, data.shape, roles, &out->trainer);
+  DISTIL_RETURN_IF_ERROR(Trainer::Create(device, run.spec, options, data.shape, roles, &out->trainer));
+  if (train.streamed()) return {};
+  return out->trainer->Attach({train.images.data(), train.labels.data(), nullptr, train.size()}, data.shape);
 }
 
 Status TrainRun(const Device& device, const PlannedRun& run, const data::Dataset& dataset,

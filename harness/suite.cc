@@ -112,10 +112,13 @@ Status EstimateRun(const Device& device, const PlannedRun& run, const data::Data
   }
   std::unique_ptr<Evaluator> evaluator;
   DISTIL_RETURN_IF_ERROR(Evaluator::Create(*p.student, data.shape, batch, &evaluator));
-  DISTIL_RETURN_IF_ERROR(p.source->Seek(0, 0));
+  data::LoaderOptions options;
+  options.batch_size = batch, options.shuffle = false, options.subset = data.test_subset;
+  std::unique_ptr<data::BatchSource> test;
+  DISTIL_RETURN_IF_ERROR(data::MakeSource(dataset, data::SplitKind::kTest, options, &test));
   for (int i = 0; i < 2; ++i) {
     data::Batch b;
-    DISTIL_RETURN_IF_ERROR(p.source->Next(&b));
+    DISTIL_RETURN_IF_ERROR(test->Next(&b));
     if (b.count == 0) break;
     Clock::time_point begin = Clock::now();
     Score score;

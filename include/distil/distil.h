@@ -398,6 +398,30 @@ typedef struct distil_step_result {
  * DISTIL_NON_FINITE: the message names term, step and sample ids; networks and state are as before the step. */
 DISTIL_API distil_status distil_trainer_step(distil_trainer* trainer, const distil_batch* batch,
                                              distil_step_result* result);
+/* Training on samples that are handed over once: afterwards a step is given their numbers only. */
+typedef struct distil_image_set {
+  size_t struct_size;
+  int64_t count;                   /* samples, 1 to 2^31 */
+  int64_t channels, height, width; /* those of the networks' input */
+  const uint8_t* images;           /* [count, height, width, channels], treated as DISTIL_U8_NHWC batches */
+  const int32_t* labels;           /* count labels in [0, classes); may be NULL where none are needed */
+} distil_image_set;
+#define DISTIL_IMAGE_SET_INIT \
+  { sizeof(distil_image_set), 0, 0, 0, 0, NULL, NULL }
+/* Attaches a set to the trainer, once and for as long as it lives: images and labels belong to the caller and must stay
+ * as they are until then. On a GPU the set is copied to the device when it takes at most a quarter of its memory and
+ * there is room (distil_trainer_memory counts it in `io`), and steps prepare their images there; a larger set stays
+ * where it is and each step's images are sent as bytes, while the step before still computes. What a GPU makes of an
+ * image, augmentation of every kind included, has the bits that a CPU makes of it. A checkpoint does not hold the set:
+ * attach it before or after distil_trainer_load.
+ * DISTIL_INVALID_ARGUMENT: images of another shape than the networks', a label outside the classes, a count that is not
+ * the option samples. DISTIL_FAILED_PRECONDITION: a set is attached already. */
+DISTIL_API distil_status distil_trainer_attach(distil_trainer* trainer, const distil_image_set* set);
+/* distil_trainer_step on samples ids[0..count) of the attached set, in this order: the same bits as with a uint8 batch of
+ * their images, labels and ids, and every other rule of that function. Both kinds of step may be mixed.
+ * DISTIL_INVALID_ARGUMENT: an id outside the set. DISTIL_FAILED_PRECONDITION: no set is attached. */
+DISTIL_API distil_status distil_trainer_step_samples(distil_trainer* trainer, const uint32_t* ids, int64_t count,
+                                                     distil_step_result* result);
 /* Another tensor that a method reads beside images and labels, by the name that it asks for: row-major, kept until it
  * is replaced; _input for real numbers, _input_ints for integers. A step without one that it needs fails and names it.
  */

@@ -6,6 +6,16 @@
 using namespace distil;
 using api::Call;
 
+namespace {
+
+void ToResult(const StepResult& r, distil_step_result* out) {
+  if (!out) return;
+  out->loss = r.loss, out->lr = r.lr;
+  out->step = r.step, out->epoch = r.epoch, out->correct = r.correct;
+}
+
+}  // namespace
+
 distil_status distil_method_get(size_t i, distil_method_info* info) {
   return Call([&]() -> Status {
     DISTIL_RETURN_IF_ERROR(api::NeedStruct(info, "info", "DISTIL_METHOD_INFO_INIT"));
@@ -103,10 +113,28 @@ distil_status distil_trainer_step(distil_trainer* trainer, const distil_batch* b
     DISTIL_RETURN_IF_ERROR(api::ToBatch(batch, &b));
     StepResult r;
     DISTIL_RETURN_IF_ERROR(trainer->trainer->Step(b, &r));
-    if (result) {
-      result->loss = r.loss, result->lr = r.lr;
-      result->step = r.step, result->epoch = r.epoch, result->correct = r.correct;
-    }
+    ToResult(r, result);
+    return {};
+  });
+}
+
+distil_status distil_trainer_attach(distil_trainer* trainer, const distil_image_set* set) {
+  return Call([&]() -> Status {
+    DISTIL_NEED(trainer);
+    DISTIL_RETURN_IF_ERROR(api::NeedStruct(set, "set", "DISTIL_IMAGE_SET_INIT"));
+    return trainer->trainer->Attach({set->count, set->channels, set->height, set->width, set->images, set->labels});
+  });
+}
+
+distil_status distil_trainer_step_samples(distil_trainer* trainer, const uint32_t* ids, int64_t count,
+                                          distil_step_result* result) {
+  return Call([&]() -> Status {
+    DISTIL_NEED(trainer);
+    DISTIL_NEED(ids);
+    if (result) DISTIL_RETURN_IF_ERROR(api::NeedStruct(result, "result", "DISTIL_STEP_RESULT_INIT"));
+    StepResult r;
+    DISTIL_RETURN_IF_ERROR(trainer->trainer->StepSamples(ids, count, &r));
+    ToResult(r, result);
     return {};
   });
 }

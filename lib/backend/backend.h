@@ -63,9 +63,10 @@ class ImageFeed {
  public:
   struct Batch {
     int64_t count = 0;
-    const uint8_t* images = nullptr;  // [count,h,w,c]; of a kept set: null, as is `labels`
+    const uint8_t* images = nullptr;  // [count,h,w,c] in host memory; null: those of the kept set, as `labels`
     const int32_t* labels = nullptr;  // may be null where none are wanted
-    const uint32_t* ids = nullptr;    // keys of the changes, and in a kept set the samples' places
+    const uint32_t* ids = nullptr;    // keys of the changes, and the places of samples in a whole set
+    bool by_id = false;               // images and labels are those of a whole set
     uint32_t epoch = 0;
   };
   // Inputs of a program, in device memory; null: not wanted.

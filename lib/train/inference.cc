@@ -32,6 +32,7 @@ Status Inference::Create(std::shared_ptr<Network> network, int64_t batch, const 
   n->batch_ = batch;
   const auto& input = network->spec().input;
   DISTIL_RETURN_IF_ERROR(Augmenter::Create(o.mean, o.std, input[0], input[1], input[2], &n->normalizer_));
+  DISTIL_RETURN_IF_ERROR(network->device()->backend->MakeImageFeed(n->normalizer_.change(), &n->feed_));
 
   Graph g;
   Layers layers(&g, network->variables(), {});
@@ -54,6 +55,7 @@ Status Inference::Create(std::shared_ptr<Network> network, int64_t batch, const 
   Backend* backend = network->device()->backend.get();
   DISTIL_RETURN_IF_ERROR(Program::Compile(backend, g, compile, &n->program_));
   n->direct_ = backend->real() == DType::kF32 && n->program_->InputData("images") != nullptr;
+  if (n->feed_) n->ids_.resize(static_cast<size_t>(batch));
   if (!n->direct_) n->pixels_.resize(static_cast<size_t>(network->ImageShape(batch).elements()));
   *out = std::move(n);
   return {};
@@ -64,6 +66,16 @@ Status Inference::Run(const Batch& batch) {
   if (batch.count > batch_)
     return InvalidArgument("the batch has " + std::to_string(batch.count) + " images, the inference was made for " +
                            std::to_string(batch_));
+  count_ = 0;
+  // Images do not see each other in evaluation: the rest of the batch may hold anything that is a number.
+  if (feed_ && batch.bytes) {
+    ImageFeed::Batch from;
+    from.count = batch.count, from.images = static_cast<const uint8_t*>(batch.images), from.ids = ids_.data();
+    DISTIL_RETURN_IF_ERROR(feed_->Fill(from, {static_cast<float*>(program_->InputAddress("images"))}));
+    DISTIL_RETURN_IF_ERROR(program_->Run());
+    count_ = batch.count;
+    return {};
+  }
   const auto each = static_cast<size_t>(network_->ImageShape(1).elements()), n = static_cast<size_t>(batch.count);
   float* to = direct_ ? static_cast<float*>(program_->InputData("images")) : pixels_.data();
   if (batch.bytes) {
@@ -73,9 +85,7 @@ Status Inference::Run(const Batch& batch) {
     const auto* from = static_cast<const float*>(batch.images);
     std::copy(from, from + n * each, to);
   }
-  // Images do not see each other in evaluation: the rest of the batch may hold anything that is a number.
   std::fill(to + n * each, to + static_cast<size_t>(batch_) * each, 0.0f);
-  count_ = 0;
   if (!direct_) DISTIL_RETURN_IF_ERROR(program_->SetInput("images", std::span<const float>(pixels_)));
   DISTIL_RETURN_IF_ERROR(program_->Run());
   count_ = batch.count;
@@ -133,6 +143,7 @@ Status Inference::AddScores(const Batch& batch, Score* score) {
 MemoryInfo Inference::memory() const {
   MemoryInfo m = program_->memory();
   m.variables = 0;
+  if (feed_) m.io += feed_->bytes(batch_);
   for (const VariableRef& v : network_->all()) m.variables += v->storage.bytes;
   return m;
 }

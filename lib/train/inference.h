@@ -40,9 +40,11 @@ class Inference {
   int64_t batch_ = 0, count_ = 0;
   bool direct_ = false;  // images go straight into the program
   Augmenter normalizer_;
+  std::unique_ptr<ImageFeed> feed_;  // none on devices whose images the host prepares
   std::unique_ptr<Program> program_;
   std::vector<std::string> outputs_;
   std::vector<float> pixels_;
+  std::vector<uint32_t> ids_;  // of images to a feed: nothing depends on them
   mutable std::vector<float> values_;
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <numeric>
 #include <set>
 
 #include "lib/base/text.h"
@@ -39,6 +40,7 @@ Status CheckBatch(const Batch& batch, int64_t classes) {
   if (batch.count < 1)
     return InvalidArgument("a batch has at least one image, this one " + std::to_string(batch.count));
   if (!batch.images) return InvalidArgument("the batch has no images");
+  if (batch.attached) return {};  // its labels have been checked
   for (int64_t i = 0; batch.labels && i < batch.count; ++i) {
     if (batch.labels[i] < 0 || batch.labels[i] >= classes)
       return InvalidArgument("label " + std::to_string(batch.labels[i]) + " of image " + std::to_string(i) +
@@ -86,6 +88,7 @@ Status Trainer::Create(std::shared_ptr<Device> device, Recipe recipe, const Text
 
   const auto& input = t->roles_.front().second->spec().input;
   DISTIL_RETURN_IF_ERROR(Augmenter::Create(t->options_, input[0], input[1], input[2], &t->augmenter_));
+  DISTIL_RETURN_IF_ERROR(t->backend_->MakeImageFeed(t->augmenter_.change(), &t->feed_));
   t->state_ = std::make_unique<State>(t->backend_, t->options_.seed);
   for (size_t p = 0; p < t->recipe_.phases.size(); ++p) {
     StepContext context;
@@ -264,6 +267,7 @@ Status Trainer::Memory(int64_t batch, MemoryInfo* out) {
       add(m);
     }
   }
+  if (feed_) total.io += feed_->bytes(batch);
   total.variables = VariableBytes();
   *out = total;
   return {};
@@ -277,6 +281,31 @@ Status Trainer::Scalar(StepProgram* p, const std::string& name, double value) {
   return p->program->SetInput(name, std::span<const float>(&narrow, 1));
 }
 
+// The epoch of augmentation counts over all phases, so that a second phase does not repeat the first one's crops.
+uint32_t Trainer::AugmentationEpoch() const {
+  const int64_t per_epoch = options_.steps_per_epoch;
+  return static_cast<uint32_t>(per_epoch > 0 ? step_ / per_epoch : step_);
+}
+
+// The device takes images, labels and ids by itself.
+Status Trainer::Feed(const Batch& batch, StepProgram* p) {
+  if (!batch.ids) {
+    counted_.resize(static_cast<size_t>(batch.count));
+    std::iota(counted_.begin(), counted_.end(), 0u);
+  }
+  ImageFeed::Batch from;
+  from.count = batch.count, from.epoch = AugmentationEpoch();
+  from.ids = batch.ids ? batch.ids : counted_.data();
+  if (!(batch.attached && kept_)) {
+    from.images = static_cast<const uint8_t*>(batch.images), from.labels = batch.labels;
+    from.by_id = batch.attached;
+  }
+  const Program& program = *p->program;
+  return feed_->Fill(
+      from, {static_cast<float*>(program.InputAddress("images")), static_cast<int32_t*>(program.InputAddress("labels")),
+             static_cast<int32_t*>(program.InputAddress("ids"))});
+}
+
 Status Trainer::FillImages(const Batch& batch, StepProgram* p) {
   const Shape shape = roles_.front().second->ImageShape(batch.count);
   const auto count = static_cast<size_t>(shape.elements()), each = count / static_cast<size_t>(batch.count);
@@ -287,28 +316,28 @@ Status Trainer::FillImages(const Batch& batch, StepProgram* p) {
     pixels_.resize(count);
     to = pixels_.data();
   }
-  // The epoch of augmentation counts over all phases, so that a second phase does not repeat the first one's crops.
-  const int64_t per_epoch = options_.steps_per_epoch;
-  const auto epoch = static_cast<uint32_t>(per_epoch > 0 ? step_ / per_epoch : step_);
   const auto* from = static_cast<const uint8_t*>(batch.images);
   for (size_t i = 0; i < static_cast<size_t>(batch.count); ++i)
-    augmenter_.Run(from + i * each, epoch, batch.ids ? batch.ids[i] : static_cast<uint32_t>(i), to + i * each);
+    augmenter_.Run(from + batch.place(i) * each, AugmentationEpoch(), batch.id(i), to + i * each);
   return direct ? Status() : p->program->SetInput("images", std::span<const float>(pixels_));
 }
 
 Status Trainer::Fill(const Batch& batch, const Position& at, StepProgram* p) {
   Program& program = *p->program;
   const auto n = static_cast<size_t>(batch.count);
-  if (p->images) DISTIL_RETURN_IF_ERROR(FillImages(batch, p));
-  if (p->labels) {
-    if (!batch.labels)
-      return InvalidArgument("the batch has no labels, and method '" + recipe_.expression + "' needs them");
-    DISTIL_RETURN_IF_ERROR(program.SetInput("labels", std::span(batch.labels, n)));
-  }
-  if (p->ids) {
-    ids_.resize(n);
-    for (size_t i = 0; i < n; ++i) ids_[i] = static_cast<int32_t>(batch.ids ? batch.ids[i] : i);
-    DISTIL_RETURN_IF_ERROR(program.SetInput("ids", std::span<const int32_t>(ids_)));
+  if (p->labels && !batch.labels)
+    return InvalidArgument("the batch has no labels, and method '" + recipe_.expression + "' needs them");
+  if (feed_ && batch.bytes) {
+    DISTIL_RETURN_IF_ERROR(Feed(batch, p));
+  } else {
+    if (p->images) DISTIL_RETURN_IF_ERROR(FillImages(batch, p));
+    labels_.resize(n), ids_.resize(n);
+    for (size_t i = 0; i < n; ++i) {
+      if (p->labels) labels_[i] = batch.labels[batch.place(i)];
+      ids_[i] = static_cast<int32_t>(batch.id(i));
+    }
+    if (p->labels) DISTIL_RETURN_IF_ERROR(program.SetInput("labels", std::span<const int32_t>(labels_)));
+    if (p->ids) DISTIL_RETURN_IF_ERROR(program.SetInput("ids", std::span<const int32_t>(ids_)));
   }
   if (p->step) DISTIL_RETURN_IF_ERROR(Scalar(p, "step", static_cast<double>(at.step)));
   const int64_t per_epoch = options_.steps_per_epoch;
@@ -347,6 +376,48 @@ Status Trainer::SetExtra(const std::string& name, std::span<const int32_t> value
   return {};
 }
 
+// ---- Attached samples
+
+Status Trainer::Attach(const ImageSet& set) {
+  if (set_.images) return FailedPrecondition("a set is attached to the trainer already");
+  const auto& input = roles_.front().second->spec().input;
+  auto text = [](int64_t c, int64_t h, int64_t w) {
+    return Plural(c, "channel") + " and " + std::to_string(h) + "x" + std::to_string(w) + " pixels";
+  };
+  if (set.channels != input[0] || set.height != input[1] || set.width != input[2])
+    return InvalidArgument("the set's images have " + text(set.channels, set.height, set.width) + ", the networks' " +
+                           text(input[0], input[1], input[2]));
+  if (set.count < 1 || set.count > int64_t{1} << 31)
+    return InvalidArgument("a set has 1 to 2^31 samples, this one " + std::to_string(set.count));
+  if (options_.samples > 0 && set.count != options_.samples)
+    return InvalidArgument("the set has " + Plural(set.count, "sample") +
+                           ", and samples=" + std::to_string(options_.samples));
+  if (!set.images) return InvalidArgument("the set has no images");
+  const int64_t classes = roles_.front().second->classes();
+  for (int64_t i = 0; set.labels && i < set.count; ++i) {
+    if (set.labels[i] < 0 || set.labels[i] >= classes)
+      return InvalidArgument("label " + std::to_string(set.labels[i]) + " of sample " + std::to_string(i) +
+                             " is outside [0, " + std::to_string(classes) + ")");
+  }
+  if (feed_) {
+    DISTIL_RETURN_IF_ERROR(feed_->Keep(set.images, set.labels, set.count, &kept_));
+    device_->Log(Device::kInfo, Plural(set.count, "sample") +
+                                    (kept_ ? " are kept on the device" : " stay in host memory: batches are sent"));
+  }
+  set_ = set;
+  return {};
+}
+
+Status Trainer::StepSamples(const uint32_t* ids, int64_t count, StepResult* result) {
+  if (!set_.images) return FailedPrecondition("no set is attached to the trainer");
+  for (int64_t i = 0; i < count; ++i) {
+    if (ids[i] >= set_.count)
+      return InvalidArgument("ids[" + std::to_string(i) + "] is " + std::to_string(ids[i]) +
+                             ", and the attached set has " + Plural(set_.count, "sample"));
+  }
+  return Step({count, true, set_.images, set_.labels, ids, true}, result);
+}
+
 // ---- Steps
 
 Status Trainer::Report(StepProgram* p) {
@@ -377,7 +448,7 @@ std::string Trainer::SampleText(const Batch& batch, StepProgram* p) const {
   std::string s = what + std::string(count == 1 ? "sample" : "samples");
   int shown = 0;
   for (size_t i = 0; i < n && shown < kShown; ++i)
-    if (bad[i]) s += (shown++ ? ", " : " ") + std::to_string(batch.ids ? batch.ids[i] : i);
+    if (bad[i]) s += (shown++ ? ", " : " ") + std::to_string(batch.id(i));
   if (count > shown) s += " and " + std::to_string(count - shown) + " more";
   return s;
 }

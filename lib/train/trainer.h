@@ -22,6 +22,17 @@ struct Batch {
   const void* images = nullptr;
   const int32_t* labels = nullptr;  // may be null where none are needed
   const uint32_t* ids = nullptr;    // null: 0, 1, 2...
+  bool attached = false;            // images and labels are those of the whole attached set: sample i's at ids[i]
+
+  uint32_t id(size_t i) const { return ids ? ids[i] : static_cast<uint32_t>(i); }
+  size_t place(size_t i) const { return attached ? ids[i] : i; }  // of image i and its label
+};
+
+// Samples that steps take by number: uint8 [n,h,w,c], and labels unless null. The memory is the caller's.
+struct ImageSet {
+  int64_t count = 0, channels = 0, height = 0, width = 0;
+  const uint8_t* images = nullptr;
+  const int32_t* labels = nullptr;
 };
 
 // Whether a batch can be read as `count` images for `classes` classes.
@@ -44,6 +55,10 @@ class Trainer {
                        std::unique_ptr<Trainer>* out);
 
   Status Step(const Batch& batch, StepResult* result);
+  // The set that StepSamples reads, for as long as the trainer lives; one for a trainer.
+  Status Attach(const ImageSet& set);
+  // Step with these samples of the attached set.
+  Status StepSamples(const uint32_t* ids, int64_t count, StepResult* result);
   // Another tensor of the next steps' batches, for methods that ask for one by this name.
   Status SetExtra(const std::string& name, std::span<const float> values);
   Status SetExtra(const std::string& name, std::span<const int32_t> values);
@@ -105,6 +120,8 @@ class Trainer {
   Status Compiled(int64_t batch, std::vector<StepProgram>** out);
   Status Fill(const Batch& batch, const Position& at, StepProgram* p);
   Status FillImages(const Batch& batch, StepProgram* p);
+  Status Feed(const Batch& batch, StepProgram* p);
+  uint32_t AugmentationEpoch() const;
   Status Scalar(StepProgram* p, const std::string& name, double value);
   Status Report(StepProgram* p);
   Status NonFinite(const Batch& batch, StepProgram* p);
@@ -132,6 +149,9 @@ class Trainer {
   TextOptions resolved_;
   Roles roles_;
   Augmenter augmenter_;
+  std::unique_ptr<ImageFeed> feed_;  // none on devices whose images the host prepares
+  ImageSet set_;                     // attached, if it has images
+  bool kept_ = false;                // by the feed
   std::unique_ptr<State> state_;
 
   size_t phase_ = ~size_t{0};  // the one entered last
@@ -143,7 +163,8 @@ class Trainer {
   int64_t step_ = 0;
   std::vector<std::pair<std::string, double>> terms_;
   std::vector<float> pixels_;
-  std::vector<int32_t> ids_;
+  std::vector<int32_t> ids_, labels_;
+  std::vector<uint32_t> counted_;  // 0, 1, 2... where a batch has no ids
   std::map<std::string, std::vector<float>> extra_real_;
   std::map<std::string, std::vector<int32_t>> extra_index_;
   mutable std::map<const Network*, std::pair<uint64_t, std::string>> digests_;  // by the versions they were made at

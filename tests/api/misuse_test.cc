@@ -583,6 +583,19 @@ TEST(Misuse, Trainers) {
     };
   };
   using B = distil_batch*;
+  const std::vector<uint8_t> pixels(2 * 3 * 8 * 8, 7);
+  const uint32_t ids[] = {0, 1, 2};
+  distil_image_set set = DISTIL_IMAGE_SET_INIT;
+  set.count = 2, set.channels = 3, set.height = set.width = 8;
+  set.images = pixels.data(), set.labels = w.labels.data();
+  auto attach = [&](auto change) {
+    return [&, change] {
+      distil_image_set s = set;
+      change(&s);
+      return distil_trainer_attach(w.trainer, &s);
+    };
+  };
+  using S = distil_image_set*;
   Check({
       {"create: device", kBad, "device is NULL", [&] { return distil_trainer_create(nullptr, "kd", "", both, 2, &t); }},
       {"create: method", kBad, "method is NULL", create(nullptr, w.kOptions, both, 2)},
@@ -614,6 +627,30 @@ TEST(Misuse, Trainers) {
          static const int32_t l[] = {-1, 0};
          b->labels = l;
        })},
+      {"attach: trainer", kBad, "trainer is NULL", [&] { return distil_trainer_attach(nullptr, &set); }},
+      {"attach: set", kBad, "set is NULL", [&] { return distil_trainer_attach(w.trainer, nullptr); }},
+      {"attach: size", kBad, "start with DISTIL_IMAGE_SET_INIT", attach([](S s) { s->struct_size = 0; })},
+      {"attach: count", kBad, "this one -1", attach([](S s) { s->count = -1; })},
+      {"attach: shape", kBad, "the set's images have 3 channels and 8x9 pixels", attach([](S s) { s->width = 9; })},
+      {"attach: images", kBad, "the set has no images", attach([](S s) { s->images = nullptr; })},
+      {"attach: label", kBad, "label 10 of sample 1", attach([](S s) {
+         static const int32_t l[] = {9, 10};
+         s->labels = l;
+       })},
+      {"samples: none", DISTIL_FAILED_PRECONDITION, "no set is attached",
+       [&] { return distil_trainer_step_samples(w.trainer, ids, 2, nullptr); }},
+      {"samples: trainer", kBad, "trainer is NULL",
+       [&] { return distil_trainer_step_samples(nullptr, ids, 2, nullptr); }},
+      {"samples: ids", kBad, "ids is NULL",
+       [&] { return distil_trainer_step_samples(w.trainer, nullptr, 2, nullptr); }},
+      {"samples: result", kBad, "struct_size",
+       [&] { return distil_trainer_step_samples(w.trainer, ids, 2, &bad_result); }},
+      {"attach", DISTIL_OK, "", attach([](S) {})},
+      {"attach: twice", DISTIL_FAILED_PRECONDITION, "attached to the trainer already", attach([](S) {})},
+      {"samples: count", kBad, "at least one image",
+       [&] { return distil_trainer_step_samples(w.trainer, ids, 0, nullptr); }},
+      {"samples: id", kBad, "ids[2] is 2, and the attached set has 2 samples",
+       [&] { return distil_trainer_step_samples(w.trainer, ids, 3, nullptr); }},
       {"input: trainer", kBad, "trainer is NULL", [&] { return distil_trainer_input(nullptr, "x", g, 1); }},
       {"input: name", kBad, "name is NULL", [&] { return distil_trainer_input(w.trainer, nullptr, g, 1); }},
       {"input: values", kBad, "values is NULL", [&] { return distil_trainer_input(w.trainer, "x", nullptr, 1); }},

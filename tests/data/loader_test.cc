@@ -101,6 +101,24 @@ TEST(Loader, BatchesHoldTheRightSamples) {
   EXPECT_EQ(batch.count, 0);
 }
 
+TEST(Loader, IdsWithoutImages) {
+  const Dataset d = Toy(50, 20);
+  LoaderOptions options;
+  options.batch_size = 8, options.seed = 11;
+  auto whole = Make(d, options);
+  options.gather_images = false;
+  auto source = Make(d, options);
+  for (Batch a, b;;) {
+    ASSERT_OK(whole->Next(&a));
+    ASSERT_OK(source->Next(&b));
+    ASSERT_EQ(a.count, b.count);
+    if (a.count == 0) break;
+    EXPECT_EQ(b.images, nullptr);
+    EXPECT_TRUE(std::equal(a.ids, a.ids + a.count, b.ids));
+    EXPECT_TRUE(std::equal(a.labels, a.labels + a.count, b.labels));
+  }
+}
+
 TEST(Loader, DropLastAndNoShuffle) {
   const Dataset d = Toy(50, 20);
   LoaderOptions options;

@@ -90,6 +90,13 @@ TEST_F(Stream, SameAsRamWithoutShuffleAndWithSubset) {
   ExpectSameBatches(a.get(), b.get());
 }
 
+TEST_F(Stream, IsMadeOfImages) {
+  LoaderOptions options;
+  options.gather_images = false;
+  std::unique_ptr<BatchSource> source;
+  ExpectError(MakeSource(whole_, SplitKind::kTrain, options, &source), Code::kInvalidArgument, {"train", "streamed"});
+}
+
 TEST_F(Stream, DefaultBlocks) {
   LoaderOptions options;
   options.blocks = DefaultBlocks(60);

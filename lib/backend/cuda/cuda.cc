@@ -4,6 +4,7 @@
 #include "lib/backend/backend.h"
 #include "lib/backend/cuda/context.h"
 #include "lib/backend/cuda/dnn.h"
+#include "lib/backend/cuda/image_feed.h"
 #include "lib/backend/cuda/kernel.h"
 #include "lib/backend/cuda/launch_graph.h"
 #include "lib/backend/cuda/layout.h"
@@ -131,6 +132,10 @@ class CudaBackend : public Backend {
     DISTIL_CUDA(cudaEventElapsedTime(&milliseconds, begin.event, end.event));
     *seconds = static_cast<double>(milliseconds) / 1e3 / kTimed;
     return {};
+  }
+
+  Status MakeImageFeed(const ImageChange& change, std::unique_ptr<ImageFeed>* out) override {
+    return cuda::MakeImageFeed(context_, change, out);
   }
 
  private:
