@@ -7,6 +7,7 @@
 
 #include "bench/machine.h"
 #include "bench/step_child.h"
+#include "lib/backend/step_cost.h"
 #include "lib/train/trainer.h"
 
 namespace distil::bench {
@@ -201,7 +202,7 @@ std::string ListLaunches(const StepSpec& spec, bool cpu_clock) {
     std::snprintf(number, sizeof(number), "%9.3f ms  ", times[i].seconds * 1e3);
     text += number + lines[i] + "\n";
   }
-  return text;
+  return text + ToText(CostOf(step.trainer->programs().front()->graph()));
 }
 
 }  // namespace distil::bench

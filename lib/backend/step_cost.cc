@@ -8,6 +8,8 @@
 namespace distil {
 namespace {
 
+constexpr int64_t kSmall = 64 << 10;  // bytes
+
 int64_t BytesOf(const Graph& g, ValueId id) {
   const Value& v = g.value(id);
   if (v.layout == Layout::kOpaque) return static_cast<int64_t>(g.opaque()[v.opaque].bytes);
@@ -46,6 +48,7 @@ StepCost::Part StepCost::total() const {
   Part t;
   for (const Part& p : {convolutions, products, fused, pools, reorders, others}) {
     t.launches += p.launches;
+    t.small += p.small;
     t.bytes += p.bytes;
     t.multiply_adds += p.multiply_adds;
   }
@@ -59,9 +62,12 @@ StepCost CostOf(const Graph& g) {
     const Node& n = g.node(id);
     if (n.op == Op::kInput || n.op == Op::kVariable || n.op == Op::kReshape || fixed[n.out[0]]) continue;
     StepCost::Part& part = PartOf(n.op, &cost);
+    int64_t bytes = 0;
+    for (ValueId v : std::set<ValueId>(n.in.begin(), n.in.end())) bytes += BytesOf(g, v);
+    for (ValueId v : n.out) bytes += BytesOf(g, v);
     ++part.launches;
-    for (ValueId v : std::set<ValueId>(n.in.begin(), n.in.end())) part.bytes += BytesOf(g, v);
-    for (ValueId v : n.out) part.bytes += BytesOf(g, v);
+    part.small += bytes < kSmall;
+    part.bytes += bytes;
     part.multiply_adds += MultiplyAdds(g, n);
   }
   return cost;
@@ -76,7 +82,8 @@ std::string ToText(const StepCost& cost) {
         std::pair("others", &cost.others), std::pair("total", &total)}) {
     if (part->launches == 0) continue;
     char line[160];
-    std::snprintf(line, sizeof line, "%-12s %5lld launches %10.3f MB", name, static_cast<long long>(part->launches),
+    std::snprintf(line, sizeof line, "%-12s %5lld launches (%4lld small) %10.3f MB", name,
+                  static_cast<long long>(part->launches), static_cast<long long>(part->small),
                   static_cast<double>(part->bytes) * 1e-6);
     text += line;
     if (part->multiply_adds) {

@@ -349,6 +349,7 @@ TEST(StepCost, CountsByHand) {
   EXPECT_EQ(cost.products.bytes, 4 * (160 + 64 + 40));
   EXPECT_EQ(cost.products.multiply_adds, 40 * 16);
   EXPECT_EQ(cost.total().launches, 2);
+  EXPECT_EQ(cost.total().small, 2);
   EXPECT_EQ(cost.total().bytes, cost.convolutions.bytes + cost.products.bytes);
 }
 
