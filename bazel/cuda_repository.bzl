@@ -9,7 +9,7 @@ then). These environment variables steer it, also as --repo_env=NAME=VALUE:
 """
 
 _OLDEST_TOOLKIT = 12030  # cudaStreamBeginCaptureToGraph
-_OLDEST_CUDNN = 9
+_OLDEST_CUDNN = 9008  # a device can be described to it
 
 def _existing(ctx, folders, file):
     for folder in folders:
@@ -60,9 +60,9 @@ def _find_toolkit(ctx):
     if not cudnn:
         return "cuDNN's headers were not found when it was built (no cudnn_version.h in %s)" % ", ".join(folders)
     text = ctx.read(cudnn + "/cudnn_version.h")
-    cudnn_version = _number(text, "CUDNN_MAJOR")
+    cudnn_version = _number(text, "CUDNN_MAJOR") * 1000 + _number(text, "CUDNN_MINOR")
     if cudnn_version < _OLDEST_CUDNN:
-        return "cuDNN in %s was older than %d when it was built" % (cudnn, _OLDEST_CUDNN)
+        return "cuDNN in %s was older than %d.%d when it was built" % (cudnn, _OLDEST_CUDNN // 1000, _OLDEST_CUDNN % 1000)
     return struct(root = root, include = include, lib = lib, version = version, cudnn = cudnn)
 
 _DEFS = """

@@ -189,13 +189,16 @@ Status ConvPlans::Find(const ConvSpec& spec, std::shared_ptr<const ConvPlan>* ou
   if (fresh) {
     auto plan = std::make_shared<ConvPlan>();
     const Status s = MakeConvPlan(api_, target_, spec, plan.get());
-    if (s.ok())
+    if (s.ok()) {
       e.plan = std::move(plan);
-    else
+    } else {
       e.status = Status(s.code(), Describe(spec) + ": " + s.message());
+    }
   }
   *out = e.plan;
-  return e.status;
+  const Status status = e.status;
+  if (!status.ok() && status.code() != Code::kUnsupported) entries_.erase(it);  // another time it may work
+  return status;
 }
 
 Status Execute(const Cudnn& api, cudnnHandle_t handle, const ConvPlan& plan, const KernelArgs& args) {

@@ -45,7 +45,7 @@ Status MatMulPlan::Make(const CublasLt& api, cublasLtHandle_t handle, const MatM
                         std::unique_ptr<MatMulPlan>* out) {
   std::unique_ptr<MatMulPlan> plan(new MatMulPlan(api));
   Status s = plan->Describe(spec);
-  if (s.ok()) s = plan->Choose(handle, spec);
+  if (s.ok()) s = plan->Choose(handle);
   if (!s.ok()) return {s.code(), cuda::Describe(spec) + ": " + s.message()};
   *out = std::move(plan);
   return {};
@@ -84,7 +84,7 @@ Status MatMulPlan::Matrix(const ColumnMajor& m, int32_t batches, cudaDataType ty
   return {};
 }
 
-Status MatMulPlan::Choose(cublasLtHandle_t handle, const MatMulSpec& spec) {
+Status MatMulPlan::Choose(cublasLtHandle_t handle) {
   cublasLtMatmulPreference_t preference = nullptr;
   DISTIL_LT(cublasLtMatmulPreferenceCreate(&preference), "preferences");
   const auto destroy = [this](cublasLtMatmulPreference_t p) { api_.cublasLtMatmulPreferenceDestroy(p); };
@@ -102,15 +102,6 @@ Status MatMulPlan::Choose(cublasLtHandle_t handle, const MatMulSpec& spec) {
        {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
         CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES})
     DISTIL_RETURN_IF_ERROR(set(name, kAlignment));
-  // Exact f32: fused multiply-adds on f32 factors. Otherwise tensor cores as well. f32 sums always.
-  uint64_t admitted = CUBLASLT_NUMERICAL_IMPL_FLAGS_FMA | CUBLASLT_NUMERICAL_IMPL_FLAGS_ACCUMULATOR_32F;
-  if (spec.bf16)
-    admitted |= CUBLASLT_NUMERICAL_IMPL_FLAGS_HMMA | CUBLASLT_NUMERICAL_IMPL_FLAGS_INPUT_16BF;
-  else
-    admitted |= CUBLASLT_NUMERICAL_IMPL_FLAGS_INPUT_32F;
-  if (spec.tf32 && !spec.bf16)
-    admitted |= CUBLASLT_NUMERICAL_IMPL_FLAGS_HMMA | CUBLASLT_NUMERICAL_IMPL_FLAGS_INPUT_TF32;
-  DISTIL_RETURN_IF_ERROR(set(CUBLASLT_MATMUL_PREF_IMPL_MASK, admitted));
 
   cublasLtMatmulHeuristicResult_t best{};
   int found = 0;

@@ -53,7 +53,7 @@ class MatMulPlan {
   explicit MatMulPlan(const CublasLt& api) : api_(api) {}
   Status Describe(const MatMulSpec& spec);
   Status Matrix(const ColumnMajor& m, int32_t batches, cudaDataType type, cublasLtMatrixLayout_t* out);
-  Status Choose(cublasLtHandle_t handle, const MatMulSpec& spec);
+  Status Choose(cublasLtHandle_t handle);
 
   const CublasLt& api_;
   cublasLtMatmulDesc_t product_ = nullptr;
