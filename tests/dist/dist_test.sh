@@ -52,10 +52,11 @@ exports_only_the_api() {
   same '' "$(c++filt <<< "$others")" && symbols | grep '^GLOBAL DEFAULT distil_' > /dev/null
 }
 
-# Hidden names still meet the user's own when a program is linked, so all of them have distil in front.
+# Hidden names still meet the user's own when a program is linked, so all of them have distil in front; nvcc puts a
+# kernel's whole name behind its own prefix.
 names_are_in_the_namespace() {
   local others
-  others=$(symbols | grep '^GLOBAL ' | grep -vE '^GLOBAL [A-Z]+ (distil_|_Z(T[A-Z]|GV)?N[KVR]*6distil)' || true)
+  others=$(symbols | grep '^GLOBAL ' | grep -vE '^GLOBAL [A-Z]+ (distil_|_Z(T[A-Z]|GV|[0-9]+__device_stub__Z)?N[KVR]*6distil)' || true)
   same '' "$(c++filt <<< "$others")"
 }
 
