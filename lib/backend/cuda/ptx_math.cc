@@ -207,8 +207,12 @@ Val EmitPointwise(Asm* a, Op op, const Val& x, const Val& y, const Val& z) {
     case Op::kGreater: return Flag(a, a->P("setp.gt.f32", x, y));
     case Op::kEqual: return Flag(a, a->P("setp.eq.f32", x, y));
     case Op::kSelect: return Select(a, a->P("setp.neu.f32", x, Fl(0)), y, z);
-    default: return x;  // not a pointwise op
+#define OP(name, ...) case Op::k##name:
+#include "lib/graph/ops.def"
+#undef OP
+      break;  // not pointwise
   }
+  return x;
 }
 
 }  // namespace distil::cuda
