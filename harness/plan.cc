@@ -43,6 +43,8 @@ void Resolve(PlannedRun* run, const Json& teacher) {
                  {"limit_train", run->limit_train},
                  {"limit_test", run->limit_test},
                  {"full_epochs", run->full_epochs}};
+  // A format that is off goes unnamed, so that runs of the time before it keep their hash.
+  if (Json& train = run->config["train"]; train.contains("tf32") && !train["tf32"].get<bool>()) train.erase("tf32");
   run->config_hash = Sha256(Canonical(run->config));
 }
 
