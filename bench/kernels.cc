@@ -17,6 +17,7 @@
 #include "lib/backend/onednn/pool.h"
 #include "lib/backend/onednn/primitives.h"
 #include "lib/backend/onednn/vector_ops.h"
+#include "lib/backend/onednn/winograd.h"
 
 namespace distil::onednn {
 namespace {
@@ -220,9 +221,10 @@ struct ConvCase {
 
 void AddConvolutions(const Library& library) {
   const ConvCase cases[] = {
-      {3, 16, 32, 3, 1},   {16, 16, 32, 3, 1},  {16, 32, 32, 3, 1},  {32, 32, 32, 3, 1},   {64, 64, 32, 3, 1},
-      {32, 64, 32, 3, 2},  {64, 64, 16, 3, 1},  {64, 128, 16, 3, 2}, {128, 128, 16, 3, 1}, {128, 128, 8, 3, 1},
-      {256, 256, 8, 3, 1}, {256, 512, 4, 3, 1}, {512, 512, 4, 3, 1}, {32, 64, 32, 1, 2},   {64, 128, 16, 1, 2},
+      {3, 16, 32, 3, 1},    {16, 16, 32, 3, 1},  {16, 32, 32, 3, 1},  {32, 32, 32, 3, 1},  {32, 64, 32, 3, 1},
+      {64, 32, 32, 3, 1},   {64, 64, 32, 3, 1},  {32, 64, 32, 3, 2},  {64, 64, 16, 3, 1},  {64, 128, 16, 3, 2},
+      {128, 128, 16, 3, 1}, {128, 128, 8, 3, 1}, {256, 256, 8, 3, 1}, {256, 512, 4, 3, 1}, {512, 512, 4, 3, 1},
+      {32, 64, 32, 1, 2},   {64, 128, 16, 1, 2},
   };
   for (const ConvCase& c : cases) {
     ConvAttrs a;
@@ -231,8 +233,8 @@ void AddConvolutions(const Library& library) {
         y{64, c.o, c.size / c.stride, c.size / c.stride};
     for (ConvKind kind : {ConvKind::kForward, ConvKind::kInput, ConvKind::kWeight}) {
       // "+sum": as in a frozen block, with bias, residual and ReLU.
-      for (const char* way : {"direct", "direct+sum", "nhwc", "nhwc+sum", "winograd", "winograd+sum", "bf16",
-                              "bf16+sum", "bf16_nhwc", "bf16_nhwc+sum"}) {
+      for (const char* way : {"direct", "direct+sum", "nhwc", "nhwc+sum", "winograd", "winograd+sum", "turned", "bf16",
+                              "bf16+sum", "bf16_nhwc", "bf16_nhwc+sum", "bf16_winograd", "bf16_winograd+sum"}) {
         const std::string text = way;
         const bool block = text.find("+sum") != std::string::npos;
         if (block && (kind != ConvKind::kForward || c.stride != 1)) continue;
@@ -247,10 +249,8 @@ void AddConvolutions(const Library& library) {
                    text.rfind("bf16", 0) == 0};
         if (c.c == 3 && !nhwc) s.x_layout = Layout::kPlain;
         if (block) s.attrs.bias = s.attrs.residual = s.attrs.relu = 1;
-        if (text.rfind("winograd", 0) == 0) {
-          if (c.kernel != 3 || c.stride != 1 || c.c % 16) continue;
-          s.attrs.algorithm = kWinograd;
-        }
+        const bool winograd = text.find("winograd") != std::string::npos, turned = text == "turned";
+        if ((winograd && !WinogradCan(s)) || (turned && !CanTurn(s))) continue;
         const char* name = kind == ConvKind::kForward ? "Conv"
                            : kind == ConvKind::kInput ? "ConvByInput"
                                                       : "ConvByWeight";
@@ -260,8 +260,12 @@ void AddConvolutions(const Library& library) {
             [=, &library](benchmark::State& state) {
               OpaqueLayout weight;
               std::unique_ptr<Kernel> kernel;
-              Status status = library.WeightLayout(s, &weight);
-              if (status.ok()) status = library.Conv(s, &kernel);
+              Status status = library.WeightLayout(turned ? Turned(s) : s, &weight);
+              if (status.ok()) status = library.Conv(turned ? Turned(s) : s, &kernel);
+              if (winograd) {
+                kernel = MakeWinograd(s, Threads());
+                weight.bytes = kind == ConvKind::kWeight ? Bytes(w, DType::kF32) : WinogradWeightBytes(w);
+              }
               if (!status.ok()) return state.SkipWithError(status.message().c_str());
               const size_t xb = Bytes(x, type), yb = Bytes(y, type);
               if (block)
@@ -277,6 +281,10 @@ void AddConvolutions(const Library& library) {
             std::unique_ptr<Kernel> kernel;
             Status status = library.WeightLayout(s, &weight);
             if (status.ok()) status = library.ReorderWeight(w, 1, nullptr, &weight, &kernel);
+            if (winograd) {
+              kernel = MakeWinogradWeight(w, kind, Threads());
+              weight.bytes = WinogradWeightBytes(w);
+            }
             if (!status.ok()) return state.SkipWithError(status.message().c_str());
             RunKernel(state, kernel.get(), {Bytes(w, DType::kF32)}, {weight.bytes});
           });

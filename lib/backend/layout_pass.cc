@@ -9,7 +9,6 @@ namespace distil {
 LayoutPass::LayoutPass(const Graph& from, bool bf16)
     : from_(from),
       map_(from.value_count(), kNoValue),
-      fixed_(FixedValues(from)),
       bf16_(bf16),
       read_(from.value_count(), false) {}
 

@@ -45,7 +45,6 @@ class LayoutPass {
   const Graph& from_;
   Graph to_;
   std::vector<ValueId> map_;
-  std::vector<bool> fixed_;  // of from_'s values: the same in every step
 
  private:
   void Fused(const Node& node);

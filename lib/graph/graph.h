@@ -138,6 +138,7 @@ struct Node {
 struct OpaqueLayout {
   size_t bytes;
   std::shared_ptr<void> descriptor;
+  int64_t form = 0;  // which of the backend's several, where it has them
 };
 
 class Graph {

@@ -3,18 +3,24 @@
 #include <algorithm>
 
 #include "lib/backend/layout_pass.h"
+#include "lib/backend/onednn/winograd.h"
 
 namespace distil::onednn {
 namespace {
 
-// Winograd: 3x3 kernels at stride 1, with channels enough to pay for the transforms. (Measured with bench/kernels.)
+bool InBlocks(const ConvSpec& s) { return s.x_layout == Layout::kBlocked16 && s.y_layout == Layout::kBlocked16; }
+
+// Where Winograd's algorithm is faster. (Measured with bench/kernels.) It computes in f32 in any case: in bf16 it
+// competes with products at twice the rate.
 bool WinogradFits(const ConvSpec& s) {
-  const ConvAttrs& a = s.attrs;
-  for (int i = 0; i < 2; ++i)
-    if (s.w[2 + i] != 3 || a.stride[i] != 1 || a.dilation[i] != 1 || a.pad[i] != 1) return false;
-  const int64_t least = s.kind == ConvKind::kWeight || a.residual ? 64 : 32;
-  return !s.bf16 && a.groups == 1 && s.x[1] % 16 == 0 && s.y[1] % 16 == 0 && std::min(s.x[1], s.y[1]) >= least;
+  if (!WinogradCan(s) || !InBlocks(s)) return false;
+  const int64_t least = std::min(s.x[1], s.y[1]), most = std::max(s.x[1], s.y[1]);
+  if (s.kind == ConvKind::kWeight && least * most > 256 * 256) return false;  // its sums must stay in a cache
+  return !s.bf16 || (least >= 32 && most <= 256);
 }
+
+// oneDNN 2.6 by input does not share its work among threads where the input has 32 channels.
+bool TurnedFits(const ConvSpec& s) { return CanTurn(s) && !s.bf16 && InBlocks(s) && s.x[1] == 32; }
 
 // What oneDNN 2.6 gets wrong, found by tests/ops on random shapes. Such convolutions compute otherwise.
 bool WrongInBf16(const ConvSpec& s) {
@@ -54,7 +60,7 @@ class Assigner : public LayoutPass {
 
   // Layouts and algorithm of a convolution, and what its weight becomes: the first way for which oneDNN has more than
   // its reference code.
-  Status Choose(ConvSpec* s, bool fixed, OpaqueLayout* weight) const {
+  Status Choose(ConvSpec* s, OpaqueLayout* weight) const {
     Status status;
     ConvSpec first;
     const auto ways = LayoutsFor(*s);
@@ -62,10 +68,16 @@ class Assigner : public LayoutPass {
       s->x_layout = Spatial(s->x) ? ways[i].first : Layout::kPlain;
       s->y_layout = Spatial(s->y) ? ways[i].second : Layout::kPlain;
       if (i == 0) first = *s;
-      if (i == 0 && options_.winograd && WinogradFits(*s)) {
-        s->attrs.algorithm = fixed || s->kind != ConvKind::kForward ? kWinograd : kWinogradInside;
-        if (library_.WeightLayout(*s, weight).ok()) return {};
-        s->attrs.algorithm = kDirect;
+      if ((options_.winograd || s->bf16) && WinogradFits(*s)) {
+        s->attrs.algorithm = kWinograd;
+        *weight = {WinogradWeightBytes(s->w), nullptr,
+                   s->kind == ConvKind::kInput ? kWinogradInputForm : kWinogradForm};
+        return {};
+      }
+      if (TurnedFits(*s) && library_.WeightLayout(Turned(*s), weight).ok()) {
+        s->attrs.algorithm = kTurned;
+        weight->form = kTurnedForm;
+        return {};
       }
       bool slow = false;
       status = library_.WeightLayout(*s, weight, &slow);
@@ -85,21 +97,27 @@ class Assigner : public LayoutPass {
     }
     s.bf16 = Low(node.out[0]) && !WrongInBf16(s);
     OpaqueLayout weight;
-    DISTIL_RETURN_IF_ERROR(Choose(&s, fixed_[node.in[1]], &weight));
+    DISTIL_RETURN_IF_ERROR(Choose(&s, &weight));
     const DType t = s.bf16 ? DType::kBF16 : DType::kF32;
     const auto opaque = static_cast<uint32_t>(to_.opaque().size());
     to_.opaque().push_back(weight);
     const int64_t groups = s.attrs.groups;
+    const bool winograd = s.attrs.algorithm == kWinograd;
+    const DType weights = winograd ? DType::kF32 : t;
     Node n = node;
     n.ints = s.attrs.Pack();
     if (s.kind == ConvKind::kForward) {
-      n.in = {Want(node.in[0], s.x_layout, t), Want(node.in[1], Layout::kOpaque, t, opaque, groups)};
+      n.in = {Want(node.in[0], s.x_layout, t), Want(node.in[1], Layout::kOpaque, weights, opaque, groups)};
       if (s.attrs.bias) n.in.push_back(Want(node.in[2], Layout::kPlain, DType::kF32));
       if (s.attrs.residual) n.in.push_back(Want(node.in.back(), s.y_layout, t));
     } else if (s.kind == ConvKind::kInput) {
-      n.in = {Want(node.in[0], s.y_layout, t), Want(node.in[1], Layout::kOpaque, t, opaque, groups)};
+      n.in = {Want(node.in[0], s.y_layout, t), Want(node.in[1], Layout::kOpaque, weights, opaque, groups)};
     } else {
       n.in = {Want(node.in[0], s.x_layout, t), Want(node.in[1], s.y_layout, t)};
+      if (winograd) {
+        map_[node.out[0]] = Describe(Add(std::move(n)), Layout::kPlain, DType::kF32);
+        return {};
+      }
       map_[node.out[0]] = Describe(Add(std::move(n)), Layout::kOpaque, DType::kF32, opaque);
       map_[node.out[0]] = Want(node.out[0], Layout::kPlain, DType::kF32, 0, groups);  // the optimiser works row-major
       return {};

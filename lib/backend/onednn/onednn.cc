@@ -14,6 +14,7 @@
 #include "lib/backend/onednn/pool.h"
 #include "lib/backend/onednn/primitives.h"
 #include "lib/backend/onednn/vector_ops.h"
+#include "lib/backend/onednn/winograd.h"
 #include "lib/expr/lower.h"
 #include "lib/graph/fold.h"
 #include "lib/graph/fuse.h"
@@ -83,6 +84,26 @@ class Assemble : public Kernel {
   std::vector<std::unique_ptr<Kernel>> parts_;
 };
 
+// Two kernels, with what is between them in the workspace.
+class Twice : public Kernel {
+ public:
+  Twice(std::unique_ptr<Kernel> first, size_t between, std::unique_ptr<Kernel> second)
+      : first_(std::move(first)), between_((between + 63) / 64 * 64), second_(std::move(second)) {}
+  size_t workspace() const override { return between_ + std::max(first_->workspace(), second_->workspace()); }
+  void Run(const KernelArgs& args) override {
+    void* const between = args.workspace;
+    const void* const in = between;
+    void* const rest = static_cast<char*>(args.workspace) + between_;
+    first_->Run({args.in, &between, rest});
+    second_->Run({&in, args.out, rest});
+  }
+
+ private:
+  std::unique_ptr<Kernel> first_;
+  size_t between_;
+  std::unique_ptr<Kernel> second_;
+};
+
 class OneDnn : public Backend {
  public:
   explicit OneDnn(const HostOptions& options)
@@ -115,6 +136,12 @@ class OneDnn : public Backend {
       case Op::kConv2d:
       case Op::kConv2dInput:
       case Op::kConv2dWeight: {
+        const int64_t algorithm = ConvAttrs::Unpack(n.ints).algorithm;
+        if (algorithm == kWinograd) {
+          *out = MakeWinograd(SpecOf(g, n), threads_);
+          return {};
+        }
+        if (algorithm == kTurned) return library_.Conv(Turned(SpecOf(g, n)), out);
         const Value& weight = n.op == Op::kConv2dWeight ? y : in(1);
         if (weight.layout != Layout::kOpaque) return reference_->MakeKernel(g, id, out);
         return library_.Conv(SpecOf(g, n), out);
@@ -228,6 +255,11 @@ class OneDnn : public Backend {
     if (a.layout == Layout::kOpaque || b.layout == Layout::kOpaque) {
       const OpaqueLayout* from = a.layout == Layout::kOpaque ? &g.opaque()[a.opaque] : nullptr;
       const OpaqueLayout* to = b.layout == Layout::kOpaque ? &g.opaque()[b.opaque] : nullptr;
+      if (to && to->form == kTurnedForm) return TurnWeight(a.shape, to, out);
+      if (to && to->form != kLibraryForm) {
+        *out = MakeWinogradWeight(b.shape, to->form == kWinogradForm ? ConvKind::kForward : ConvKind::kInput, threads_);
+        return {};
+      }
       return library_.ReorderWeight(b.shape, n.ints[3], from, to, out);
     }
     if (b.index) {
@@ -235,6 +267,18 @@ class OneDnn : public Backend {
       return {};
     }
     *out = MakeStridedCopy(b.shape, Operand(a), Operand(b), threads_);
+    return {};
+  }
+
+  // [o,c,h,w] to [c,o,h,w] with each kernel turned by 180 degrees, in oneDNN's layout.
+  Status TurnWeight(const Shape& w, const OpaqueLayout* to, std::unique_ptr<Kernel>* out) {
+    const Shape turned{w[1], w[0], w[2], w[3]};
+    const int64_t size = w[2] * w[3];
+    const LoopOperand from{turned, Layout::kPlain, DType::kF32, {size, w[1] * size, -w[3], -1}, size - 1};
+    auto turn = MakeStridedCopy(turned, from, {turned, Layout::kPlain, DType::kF32, {}, 0}, threads_);
+    std::unique_ptr<Kernel> pack;
+    DISTIL_RETURN_IF_ERROR(library_.ReorderWeight(turned, 1, nullptr, to, &pack));
+    *out = std::make_unique<Twice>(std::move(turn), static_cast<size_t>(w.elements()) * sizeof(float), std::move(pack));
     return {};
   }
 

@@ -118,8 +118,7 @@ dnnl::primitive_attr Attributes(const ConvSpec& s) {
 
 ConvPrimitive MakeConv(const dnnl::engine& engine, const ConvSpec& s) {
   const ConvAttrs& a = s.attrs;
-  const auto algorithm =
-      a.algorithm == kDirect ? dnnl::algorithm::convolution_direct : dnnl::algorithm::convolution_winograd;
+  const auto algorithm = dnnl::algorithm::convolution_direct;
   const memory::dims strides{a.stride[0], a.stride[1]}, pad{a.pad[0], a.pad[1]};
   const memory::dims dilates{a.dilation[0] - 1, a.dilation[1] - 1};
   const memory::desc x = ImageDesc(s.x, s.x_layout, s.bf16), y = ImageDesc(s.y, s.y_layout, s.bf16);
@@ -127,8 +126,8 @@ ConvPrimitive MakeConv(const dnnl::engine& engine, const ConvSpec& s) {
   const memory::desc w(WeightDims(s.w, a.groups), wt, tag::any);
   const memory::desc dw(WeightDims(s.w, a.groups), type::f32, tag::any);
   const memory::desc bias = a.bias ? memory::desc({s.w[0]}, type::f32, tag::x) : memory::desc();
-  const auto prop = s.kind == ConvKind::kForward && a.algorithm != kWinogradInside ? dnnl::prop_kind::forward_inference
-                                                                                   : dnnl::prop_kind::forward_training;
+  const auto prop =
+      s.kind == ConvKind::kForward ? dnnl::prop_kind::forward_inference : dnnl::prop_kind::forward_training;
   const dnnl::primitive_attr attr = Attributes(s);
   // A gradient's primitive needs a forward one as a hint; a weight in any layout serves.
 #if DNNL_VERSION_MAJOR >= 3
@@ -202,6 +201,19 @@ Status Guard(const char* what, F&& f) {
 
 }  // namespace
 
+bool CanTurn(const ConvSpec& s) {
+  const ConvAttrs& a = s.attrs;
+  for (int i = 0; i < 2; ++i)
+    if (a.stride[i] != 1 || a.dilation[i] != 1 || a.pad[i] >= s.w[2 + i]) return false;
+  return s.kind == ConvKind::kInput && a.groups == 1;
+}
+
+ConvSpec Turned(const ConvSpec& s) {
+  ConvSpec t{ConvKind::kForward, s.y, {s.w[1], s.w[0], s.w[2], s.w[3]}, s.x, {}, s.y_layout, s.x_layout, s.bf16};
+  for (int i = 0; i < 2; ++i) t.attrs.pad[i] = s.w[2 + i] - 1 - s.attrs.pad[i];
+  return t;
+}
+
 struct Library::Impl {
   dnnl::engine engine{dnnl::engine::kind::cpu, 0};
 };
@@ -246,7 +258,7 @@ bool Library::wide() const {
 Status Library::WeightLayout(const ConvSpec& spec, OpaqueLayout* out, bool* slow) const {
   return Guard("convolution", [&] {
     const ConvPrimitive c = MakeConv(impl_->engine, spec);
-    *out = {c.w.get_size(), std::make_shared<memory::desc>(c.w)};
+    *out = {c.w.get_size(), std::make_shared<memory::desc>(c.w), kLibraryForm};
     if (slow) *slow = c.slow;
   });
 }

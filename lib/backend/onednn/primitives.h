@@ -11,9 +11,16 @@
 
 namespace distil::onednn {
 
-// ConvAttrs::algorithm. A Winograd convolution works on transformed weights: a reorder makes them, once where weights
-// are fixed, or the convolution itself each time.
-inline constexpr int64_t kDirect = 0, kWinograd = 1, kWinogradInside = 2;
+// ConvAttrs::algorithm: oneDNN's direct one; winograd.h; or, by input at stride 1, oneDNN's forward one with the kernel
+// turned by 180 degrees and its channels exchanged.
+inline constexpr int64_t kDirect = 0, kWinograd = 1, kTurned = 2;
+
+// OpaqueLayout::form of weights: oneDNN's, turned or not, or transformed for Winograd's convolution forward or by input.
+inline constexpr int64_t kLibraryForm = 0, kTurnedForm = 1, kWinogradForm = 2, kWinogradInputForm = 3;
+
+// Whether a convolution by input can be computed as a turned one, and the forward convolution that it then is.
+bool CanTurn(const ConvSpec& s);
+ConvSpec Turned(const ConvSpec& s);
 
 class Library {
  public:

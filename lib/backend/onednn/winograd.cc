@@ -1,0 +1,240 @@
+#include "lib/backend/onednn/winograd.h"
+
+#include <omp.h>
+
+#include <algorithm>
+
+#include "lib/backend/onednn/winograd_ops.h"
+
+namespace distil::onednn {
+namespace {
+
+using namespace winograd;
+
+// Rows of the 36 matrices are a cache line further apart than they are long: at a power of two, the 36 stores of a
+// transform would all fall into the same set of the cache.
+constexpr int64_t kPad = 16;
+
+int Vectors(int64_t channels) { return channels % 32 == 0 ? 2 : 1; }  // of 16 channels, that one product makes
+
+struct Image {  // n images in blocks of 16 channels, cut into tiles
+  int64_t n, c, h, w;
+  explicit Image(const Shape& s) : n(s[0]), c(s[1]), h(s[2]), w(s[3]) {}
+  int64_t across() const { return (w + 3) / 4; }
+  int64_t down() const { return (h + 3) / 4; }
+  int64_t tiles() const { return n * down() * across(); }
+  int64_t blocks() const { return c / 16; }
+  int64_t plane(int64_t image, int64_t block) const { return (image * blocks() + block) * h * w * 16; }
+};
+
+struct Tile {
+  int64_t image, y, x;  // its first pixel
+  Tile(const Image& s, int64_t t)
+      : image(t / (s.across() * s.down())), y(t / s.across() % s.down() * 4), x(t % s.across() * 4) {}
+};
+
+// The forward convolution, and the one by input.
+template <class E>
+class Forward : public Kernel {
+ public:
+  Forward(const Shape& x, const Shape& y, const ConvAttrs& a, int threads)
+      : x_(x), y_(y), bias_(a.bias != 0), residual_(a.residual != 0), relu_(a.relu != 0), vectors_(Vectors(y[1])) {
+    parts_ = static_cast<int>(std::clamp<int64_t>(x_.tiles() / kRows, 1, threads));
+    chunk_ = std::clamp<int64_t>(kCache / x_.c / kRows, 1, 4) * kRows;
+  }
+
+  size_t workspace() const override { return static_cast<size_t>(parts_) * PartFloats() * sizeof(float); }
+  bool MayAlias(int in, int) const override { return residual_ && in == Residual(); }
+
+  void Run(const KernelArgs& args) override {
+#pragma omp parallel for schedule(static, 1) num_threads(parts_)
+    for (int p = 0; p < parts_; ++p) RunPart(args, p);
+  }
+
+ private:
+  static constexpr int64_t kCache = 2048;  // rows times channels that a thread's cache holds 36 times
+
+  int Residual() const { return 2 + static_cast<int>(bias_); }
+  int64_t StepIn() const { return chunk_ * x_.c + kPad; }
+  int64_t StepOut() const { return chunk_ * vectors_ * 16 + kPad; }
+  size_t PartFloats() const { return static_cast<size_t>(kPoints * (StepIn() + StepOut())); }
+
+  void RunPart(const KernelArgs& args, int part) const {
+    const auto* x = static_cast<const E*>(args.in[0]);
+    const auto* u = static_cast<const float*>(args.in[1]);
+    const auto* bias = bias_ ? static_cast<const float*>(args.in[2]) : nullptr;
+    const auto* residual = residual_ ? static_cast<const E*>(args.in[Residual()]) : nullptr;
+    auto* y = static_cast<E*>(args.out[0]);
+    float* v = static_cast<float*>(args.workspace) + static_cast<size_t>(part) * PartFloats();
+    float* m = v + kPoints * StepIn();
+    const int64_t first = x_.tiles() * part / parts_, end = x_.tiles() * (part + 1) / parts_;
+    const int64_t groups = y_.blocks() / vectors_, width = vectors_ * 16;
+    for (int64_t t = first; t < end; t += chunk_) {
+      const int64_t count = std::min(chunk_, end - t);
+      for (int64_t i = 0; i < count; ++i) {
+        const Tile tile(x_, t + i);
+        for (int64_t b = 0; b < x_.blocks(); ++b)
+          TransformPatch(x + x_.plane(tile.image, b), x_.h, x_.w, tile.y - 1, tile.x - 1, v + i * x_.c + b * 16,
+                         StepIn());
+      }
+      for (int64_t g = 0; g < groups; ++g) {
+        for (int64_t p = 0; p < kPoints; ++p)
+          for (int64_t i = 0; i < count; i += kRows)
+            Multiply(v + p * StepIn() + i * x_.c, x_.c, 1, static_cast<int>(std::min<int64_t>(kRows, count - i)),
+                     u + (p * groups + g) * x_.c * width, width, x_.c, vectors_, m + p * StepOut() + i * width, width,
+                     false);
+        for (int64_t i = 0; i < count; ++i) {
+          const Tile tile(y_, t + i);
+          for (int64_t k = 0; k < vectors_; ++k) {
+            const int64_t block = g * vectors_ + k, plane = y_.plane(tile.image, block);
+            TransformBack(m + i * width + k * 16, StepOut(), y + plane, y_.h, y_.w, tile.y, tile.x,
+                          bias ? bias + block * 16 : nullptr, residual ? residual + plane : nullptr, relu_);
+          }
+        }
+      }
+    }
+  }
+
+  Image x_, y_;
+  bool bias_, residual_, relu_;
+  int vectors_, parts_;
+  int64_t chunk_;
+};
+
+// The convolution by weight. Each thread sums over its own tiles; the sums are added in the order of threads.
+template <class E>
+class ByWeight : public Kernel {
+ public:
+  ByWeight(const Shape& x, const Shape& y, int threads) : x_(x), y_(y), vectors_(Vectors(y[1])) {
+    parts_ = static_cast<int>(std::clamp<int64_t>(x_.tiles() / kRows, 1, threads));
+    // The sums are read and written once a chunk: as many tiles as there are channels pay for that.
+    chunk_ = std::clamp<int64_t>(std::max(x_.c, y_.c), 48, 128);
+    chunk_ = std::min(chunk_, (x_.tiles() + parts_ - 1) / parts_);
+  }
+
+  size_t workspace() const override { return static_cast<size_t>(parts_) * PartFloats() * sizeof(float); }
+
+  void Run(const KernelArgs& args) override {
+    auto* base = static_cast<float*>(args.workspace);
+    auto* out = static_cast<float*>(args.out[0]);
+#pragma omp parallel num_threads(parts_)
+    {
+#pragma omp for schedule(static, 1)
+      for (int p = 0; p < parts_; ++p) SumPart(args, p, base + static_cast<size_t>(p) * PartFloats());
+#pragma omp for schedule(static)
+      for (int64_t c = 0; c < x_.c; ++c) Finish(base, c, out);
+    }
+  }
+
+ private:
+  static constexpr int64_t kChannels = 8;  // rows of a product
+
+  int64_t StepX() const { return chunk_ * x_.c + kPad; }
+  int64_t StepY() const { return chunk_ * y_.c + kPad; }
+  int64_t StepSum() const { return x_.c * y_.c + kPad; }
+  size_t PartFloats() const { return static_cast<size_t>(kPoints * (StepX() + StepY() + StepSum())); }
+
+  void SumPart(const KernelArgs& args, int part, float* sum) const {
+    const auto* x = static_cast<const E*>(args.in[0]);
+    const auto* y = static_cast<const E*>(args.in[1]);
+    float* v = sum + kPoints * StepSum();
+    float* z = v + kPoints * StepX();
+    const int64_t first = x_.tiles() * part / parts_, end = x_.tiles() * (part + 1) / parts_;
+    for (int64_t t = first; t < end; t += chunk_) {
+      const int64_t count = std::min(chunk_, end - t);
+      for (int64_t i = 0; i < count; ++i) {
+        const Tile tile(x_, t + i);
+        for (int64_t b = 0; b < x_.blocks(); ++b)
+          TransformPatch(x + x_.plane(tile.image, b), x_.h, x_.w, tile.y - 1, tile.x - 1, v + i * x_.c + b * 16,
+                         StepX());
+        for (int64_t b = 0; b < y_.blocks(); ++b)
+          TransformGradient(y + y_.plane(tile.image, b), y_.h, y_.w, tile.y, tile.x, z + i * y_.c + b * 16, StepY());
+      }
+      for (int64_t p = 0; p < kPoints; ++p)
+        for (int64_t o = 0; o < y_.c; o += vectors_ * 16)
+          for (int64_t c = 0; c < x_.c; c += kChannels)
+            Multiply(v + p * StepX() + c, 1, x_.c, kChannels, z + p * StepY() + o, y_.c, count, vectors_,
+                     sum + p * StepSum() + c * y_.c + o, y_.c, t != first);
+    }
+  }
+
+  // Row-major kernels of one input channel, from the sums of all parts.
+  void Finish(float* base, int64_t c, float* out) const {
+    for (int64_t o = 0; o < y_.c; o += 16) {
+      float u[kPoints * 16], g[9 * 16];
+      for (int64_t p = 0; p < kPoints; ++p)
+        for (int64_t j = 0; j < 16; ++j) {
+          const float* at = base + p * StepSum() + c * y_.c + o + j;
+          float s = *at;
+          for (int q = 1; q < parts_; ++q) s += at[static_cast<size_t>(q) * PartFloats()];
+          u[p * 16 + j] = s;
+        }
+      TransformKernelsBack(u, 16, g);
+      for (int64_t j = 0; j < 16; ++j)
+        for (int64_t k = 0; k < 9; ++k) out[((o + j) * x_.c + c) * 9 + k] = g[k * 16 + j];
+    }
+  }
+
+  Image x_, y_;
+  int vectors_, parts_;
+  int64_t chunk_;
+};
+
+// [o,c,3,3] to [36, groups of 16 or 32 outputs, inputs, outputs]. By input, the gradient's channels o are the inputs.
+class Weight : public Kernel {
+ public:
+  Weight(const Shape& w, ConvKind kind, int threads)
+      : by_input_(kind == ConvKind::kInput), o_(w[0]), c_(w[1]), threads_(threads) {}
+
+  void Run(const KernelArgs& args) override {
+    const auto* w = static_cast<const float*>(args.in[0]);
+    auto* u = static_cast<float*>(args.out[0]);
+    const int64_t inputs = by_input_ ? o_ : c_, outputs = by_input_ ? c_ : o_, width = Vectors(outputs) * 16;
+#pragma omp parallel for schedule(static) num_threads(threads_)
+    for (int64_t in = 0; in < inputs; ++in) {
+      for (int64_t out = 0; out < outputs; out += 16) {
+        float g[9 * 16];
+        for (int64_t j = 0; j < 16; ++j) {
+          const float* from = w + (by_input_ ? in * c_ + out + j : (out + j) * c_ + in) * 9;
+          for (int64_t k = 0; k < 9; ++k) g[k * 16 + j] = from[by_input_ ? 8 - k : k];
+        }
+        TransformKernels(g, u + (out / width * inputs + in) * width + out % width, inputs * outputs);
+      }
+    }
+  }
+
+ private:
+  bool by_input_;
+  int64_t o_, c_;
+  int threads_;
+};
+
+template <class E>
+std::unique_ptr<Kernel> Make(const ConvSpec& s, int threads) {
+  switch (s.kind) {
+    case ConvKind::kForward: return std::make_unique<Forward<E>>(s.x, s.y, s.attrs, threads);
+    case ConvKind::kInput: return std::make_unique<Forward<E>>(s.y, s.x, ConvAttrs{}, threads);
+    case ConvKind::kWeight: break;
+  }
+  return std::make_unique<ByWeight<E>>(s.x, s.y, threads);
+}
+
+}  // namespace
+
+bool WinogradCan(const ConvSpec& s) {
+  for (int i = 0; i < 2; ++i)
+    if (s.w[2 + i] != 3 || s.attrs.stride[i] != 1 || s.attrs.dilation[i] != 1 || s.attrs.pad[i] != 1) return false;
+  return s.attrs.groups == 1 && s.x[1] % 16 == 0 && s.y[1] % 16 == 0;
+}
+
+std::unique_ptr<Kernel> MakeWinograd(const ConvSpec& s, int threads) {
+  return s.bf16 ? Make<uint16_t>(s, threads) : Make<float>(s, threads);
+}
+
+std::unique_ptr<Kernel> MakeWinogradWeight(const Shape& w, ConvKind kind, int threads) {
+  return std::make_unique<Weight>(w, kind, w.elements() < 4096 ? 1 : threads);
+}
+
+size_t WinogradWeightBytes(const Shape& w) { return static_cast<size_t>(w[0] * w[1] * kPoints) * sizeof(float); }
+
+}  // namespace distil::onednn
