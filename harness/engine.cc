@@ -168,6 +168,13 @@ Status Trainer::Position(int64_t* step, int64_t* total) const {
   return Check(distil_trainer_position(trainer_, step, total));
 }
 
+Status Trainer::Algorithms(std::string* text) const {
+  const char* chosen = nullptr;
+  DISTIL_RETURN_IF_ERROR(Check(distil_trainer_algorithms(trainer_, &chosen)));
+  *text = chosen;
+  return {};
+}
+
 Status Trainer::Memory(int64_t batch, uint64_t* bytes) {
   distil_memory memory = DISTIL_MEMORY_INIT;
   DISTIL_RETURN_IF_ERROR(Check(distil_trainer_memory(trainer_, batch, &memory)));

@@ -12,7 +12,7 @@
 namespace distil::harness {
 namespace {
 
-enum class Kind { kWhole, kReal, kTruth, kWord, kWholes };
+enum class Kind { kWhole, kReal, kTruth, kWord, kWholes, kText };
 
 struct TrainKey {
   const char* name;
@@ -22,8 +22,8 @@ struct TrainKey {
   std::vector<std::string> words;
 };
 
-// The defaults are the CRD benchmark's. One added later must be left out of resolved configurations while it
-// has its default, or the hashes of old records would no longer be those of the same settings.
+// The defaults are the CRD benchmark's. One added later has none (null), and the trainer's own holds: it is left out of
+// resolved configurations that do not set it, or the hashes of old records would no longer be those of the same settings.
 const std::vector<TrainKey>& Keys() {
   static const std::vector<TrainKey>* keys = new std::vector<TrainKey>{
       {"epochs", Kind::kWhole, 240, 1, 100000, {}},
@@ -56,6 +56,7 @@ const std::vector<TrainKey>& Keys() {
       {"bf16", Kind::kTruth, false, 0, 0, {}},
       {"winograd", Kind::kTruth, false, 0, 0, {}},
       {"tf32", Kind::kTruth, false, 0, 0, {}},
+      {"algorithms", Kind::kText, nullptr, 0, 0, {}},
   };
   return *keys;
 }
@@ -276,7 +277,8 @@ std::string RecipeName(std::string_view path) {
 
 TrainConfig DefaultTrain() {
   Json train = Json::object();
-  for (const TrainKey& key : Keys()) train[key.name] = key.fallback;
+  for (const TrainKey& key : Keys())
+    if (!key.fallback.is_null()) train[key.name] = key.fallback;
   return train;
 }
 
@@ -308,6 +310,11 @@ void ReadTrain(const Json& table, const std::string& path, const Source& source,
       bool value = false;
       f.Read(key.name, &value);
       (*train)[key.name] = value;
+    } else if (key.kind == Kind::kText) {
+      std::string value;
+      f.Read(key.name, &value);
+      if (f.ok() && value.find_first_of(" \t\r\n\v\f") != value.npos) f.Fail(key.name, "holds a space");
+      (*train)[key.name] = value;
     } else if (key.kind == Kind::kWord) {
       int value = 0;
       f.ReadChoice(key.name, key.words, &value);
@@ -326,7 +333,7 @@ std::string TrainerOptions(const TrainConfig& train) {
   std::string out;
   for (const TrainKey& key : Keys()) {
     std::string name = key.name;
-    if (name == "epochs" || name == "batch") continue;
+    if (name == "epochs" || name == "batch" || !train.contains(name)) continue;
     const Json& value = train.at(name);
     std::string text;
     if (value.is_string())

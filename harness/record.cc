@@ -88,6 +88,7 @@ void ReadOrigin(const Json& root, const Source& source, Status* status, RunRecor
   ReadName(&f, "isa", &r->isa);
   f.Read("threads", &r->threads, 1, 1 << 16);
   f.ReadTextMap("libraries", &r->libraries);
+  f.Optional("algorithms", &r->algorithms);
   f.Finish();
 }
 
@@ -238,6 +239,7 @@ Json ToJson(const RunRecord& r) {
                  {"planned_bytes", r.planned_bytes},
                  {"resident_bytes", r.resident_bytes}}},
                {"epochs", epochs}};
+  if (!r.algorithms.empty()) json["origin"]["algorithms"] = r.algorithms;
   if (r.teacher_run) {
     const TeacherRecord& t = *r.teacher_run;
     json["teacher"] = {{"network", t.network},

@@ -76,6 +76,7 @@ struct RunRecord {
   std::string device, isa;
   int64_t threads = 0;
   std::map<std::string, std::string> libraries;  // "onednn" -> "2.6.3"
+  std::string algorithms;  // that train.algorithms="search" chose; as train.algorithms they repeat the run's bits
 
   double seconds = 0;            // wall time of training and evaluation, over all sessions of the run
   double images_per_second = 0;  // of training

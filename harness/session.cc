@@ -234,6 +234,7 @@ class Session {
     uint64_t bytes = 0;
     DISTIL_RETURN_IF_ERROR(trainer_->Memory(run_.train.at("batch").get<int64_t>(), &bytes));
     record->planned_bytes = static_cast<int64_t>(bytes);
+    DISTIL_RETURN_IF_ERROR(trainer_->Algorithms(&record->algorithms));
     record->resident_bytes = std::max(state_.resident_bytes, ResidentPeak());
     // From here on the run is finished; what is left of it is only removed after that.
     DISTIL_RETURN_IF_ERROR(WriteFileAtomic(JoinPath(folder_, "result.json"), Pretty(ToJson(*record))));

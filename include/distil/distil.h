@@ -374,7 +374,7 @@ typedef struct distil_role {
  * - cross-entropy: ce (its factor) and smoothing;
  * - uint8 batches: mean and std, for all channels or one for each, and augmentation keyed by (seed, epoch, sample):
  *   crop_pad, crop_mode, flip, cutout, brightness, contrast, saturation, hue;
- * - the computation: bf16, winograd, tf32, gradients.
+ * - the computation: bf16, winograd, tf32, algorithms, gradients.
  *
  * Roles are checked against the method, and networks against what it compares: one that lacks the stages that a method
  * needs, other classes than the teacher's, or maps that cannot be brought to one size are errors here, before any step,
@@ -440,6 +440,9 @@ DISTIL_API distil_status distil_trainer_gradient(const distil_trainer* trainer, 
                                                  float* values, size_t count);
 /* Memory of the program for batches of this size, compiled or not: known before the first step. */
 DISTIL_API distil_status distil_trainer_memory(distil_trainer* trainer, int64_t batch, distil_memory* memory);
+/* What algorithms=search has chosen so far for each convolution, "" without a search. Given as the option `algorithms`
+ * of another run, it repeats this one's bits. Valid until the next call with this trainer. */
+DISTIL_API distil_status distil_trainer_algorithms(distil_trainer* trainer, const char** text);
 /* The whole training state: networks, auxiliary modules, optimiser, method state, position. Written atomically, with
  * schema version and digest. Load checks that method, options and structures are the same and continues bit for bit. */
 DISTIL_API distil_status distil_trainer_save(const distil_trainer* trainer, const char* path);

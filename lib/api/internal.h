@@ -29,6 +29,7 @@ struct distil_inference {
 };
 struct distil_trainer {
   std::unique_ptr<distil::Trainer> trainer;
+  std::string text;  // that a call gave out
 };
 
 namespace distil::api {

@@ -206,6 +206,17 @@ distil_status distil_trainer_memory(distil_trainer* trainer, int64_t batch, dist
   });
 }
 
+distil_status distil_trainer_algorithms(distil_trainer* trainer, const char** text) {
+  return Call([&]() -> Status {
+    DISTIL_NEED(trainer);
+    DISTIL_NEED(text);
+    const Algorithms& a = trainer->trainer->algorithms();
+    trainer->text = a.search ? a.Text() : "";
+    *text = trainer->text.c_str();
+    return {};
+  });
+}
+
 distil_status distil_trainer_save(const distil_trainer* trainer, const char* path) {
   return Call([&]() -> Status {
     DISTIL_NEED(trainer);

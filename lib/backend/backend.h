@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "lib/backend/algorithms.h"
 #include "lib/backend/images.h"
 #include "lib/graph/graph.h"
 #include "lib/graph/variable.h"
@@ -22,6 +23,7 @@ struct CompileOptions {
   bool bf16 = false;      // convolutions and matmuls of networks compute in bf16; weights, statistics and losses in f32
   bool winograd = false;  // admit Winograd convolutions where they are faster (f32; slightly different rounding)
   bool tf32 = false;      // f32 convolutions and matmuls may round their factors to 10 bits of mantissa (NVIDIA GPUs)
+  Algorithms* algorithms = nullptr;  // followed where it lists something, and added to by a search; null: rules
 };
 
 struct KernelArgs {

@@ -96,6 +96,7 @@ Status Trainer::Save(const std::string& path) const {
   metadata.emplace_back("step", std::to_string(step_));
   metadata.emplace_back("phase", std::to_string(phase_));
   metadata.emplace_back("batch", std::to_string(last_batch_));
+  if (algorithms_.search) metadata.emplace_back("algorithms", algorithms_.Text());
 
   // Between two phases the optimisers' state is over: the next phase starts with its own.
   std::vector<TensorToWrite> tensors;
@@ -140,6 +141,8 @@ Status Trainer::CheckMetadata(const std::map<std::string, std::string>& metadata
     return Corrupt("its step is not one of this run");
   if (!number("phase", &out->phase) || out->phase >= phases) return Corrupt("its phase is not one of this method");
   if (!number("batch", &out->batch) || out->batch > INT32_MAX) return Corrupt("its batch size is not one");
+  if (auto it = metadata.find("algorithms"); it != metadata.end() && algorithms_.search)
+    if (!out->algorithms.Parse(it->second).ok()) return Corrupt("its list of algorithms is not one");
   return {};
 }
 
@@ -165,6 +168,7 @@ Status Trainer::LoadBytes(std::span<const uint8_t> bytes) {
   programs_.clear();
   last_ = nullptr;
   terms_.clear();
+  if (algorithms_.search) algorithms_.chosen = std::move(saved.algorithms.chosen);
   state_ = std::move(state);
   phase_ = static_cast<size_t>(saved.phase);
   step_ = saved.step;

@@ -73,6 +73,11 @@ const Row<R> kTraining[] = {
     {{"bf16", "0", "compute networks in bfloat16; weights, statistics and losses stay in float32"}, &R::bf16},
     {{"winograd", "0", "admit Winograd convolutions: faster, with other rounding"}, &R::winograd},
     {{"tf32", "0", "on NVIDIA GPUs: round factors of float32 convolutions and products to 10 bits"}, &R::tf32},
+    {{"algorithms", "",
+      "of convolutions on the CPU: search (measure each once; the checkpoint keeps what was chosen), or a list that a "
+      "search gave; empty: by fixed rules",
+      -kInf, kInf, ""},
+     &R::algorithms},
     {{"gradients", "0", "keep the gradients of the last step readable"}, &R::gradients},
 };
 

@@ -53,6 +53,7 @@ struct TrainingOptions {
   double flip, brightness, contrast, saturation, hue;
   // The computation.
   bool bf16, winograd, tf32, gradients;
+  std::string algorithms;
 };
 
 std::span<const OptionRow> TrainingOptionRows();

@@ -79,6 +79,10 @@ Status Trainer::Create(std::shared_ptr<Device> device, Recipe recipe, const Text
   t->wide_ = t->backend_->real() == DType::kF64;
   t->recipe_ = std::move(recipe);
   DISTIL_RETURN_IF_ERROR(ReadTrainingOptions(options, &t->options_, &t->resolved_));
+  t->algorithms_.search = t->options_.algorithms == "search";
+  if (!t->algorithms_.search)
+    if (Status s = t->algorithms_.Parse(t->options_.algorithms); !s.ok())
+      return InvalidArgument("option algorithms: " + s.message());
 
   const std::string& method = t->recipe_.expression;
   DISTIL_RETURN_IF_ERROR(CheckRoles(device.get(), t->recipe_.roles, roles, method));
@@ -196,6 +200,7 @@ Status Trainer::Compiled(int64_t batch, std::vector<StepProgram>** out) {
   last_batch_ = batch;
   CompileOptions options;
   options.bf16 = options_.bf16, options.winograd = options_.winograd, options.tf32 = options_.tf32;
+  options.algorithms = options_.algorithms.empty() ? nullptr : &algorithms_;
   std::vector<StepProgram> programs;
   for (size_t i = 0; i < graphs.size(); ++i) {
     StepProgram p;
@@ -261,6 +266,7 @@ Status Trainer::Memory(int64_t batch, MemoryInfo* out) {
     last_batch_ = batch;
     CompileOptions options;
     options.bf16 = options_.bf16, options.winograd = options_.winograd, options.tf32 = options_.tf32;
+    options.algorithms = options_.algorithms.empty() ? nullptr : &algorithms_;
     for (const auto& g : graphs) {
       MemoryInfo m;
       DISTIL_RETURN_IF_ERROR(Program::Plan(backend_, g->built(), options, &m));

@@ -75,6 +75,9 @@ class Trainer {
   // Of the programs of the phase that the next step belongs to.
   Status Memory(int64_t batch, MemoryInfo* out);
 
+  // Which algorithms a search has chosen so far, as the option `algorithms` takes it; "" without a search.
+  const Algorithms& algorithms() const { return algorithms_; }
+
   Status Save(const std::string& path) const;
   Status Load(const std::string& path);
   Status LoadBytes(std::span<const uint8_t> bytes);  // of a checkpoint; messages do not name a file
@@ -134,6 +137,7 @@ class Trainer {
   // Checkpoints (checkpoint.cc).
   struct Saved {
     int64_t step = 0, phase = 0, batch = 0;  // `batch`: size that programs were last built for, 0: none yet
+    Algorithms algorithms;
   };
   using Metadata = std::vector<std::pair<std::string, std::string>>;
   Status Describe(Metadata* out) const;
@@ -147,6 +151,7 @@ class Trainer {
   Recipe recipe_;
   TrainingOptions options_{};
   TextOptions resolved_;
+  Algorithms algorithms_;
   Roles roles_;
   Augmenter augmenter_;
   std::unique_ptr<ImageFeed> feed_;  // none on devices whose images the host prepares

@@ -679,6 +679,8 @@ TEST(Misuse, Trainers) {
       {"memory: batch", kBad, "at least one", [&] { return distil_trainer_memory(w.trainer, 0, &memory); }},
       {"memory: memory", kBad, "memory is NULL", [&] { return distil_trainer_memory(w.trainer, 2, nullptr); }},
       {"memory: size", kBad, "struct_size", [&] { return distil_trainer_memory(w.trainer, 2, &bad_memory); }},
+      {"algorithms: trainer", kBad, "trainer is NULL", [&] { return distil_trainer_algorithms(nullptr, &name); }},
+      {"algorithms: text", kBad, "text is NULL", [&] { return distil_trainer_algorithms(w.trainer, nullptr); }},
       {"save: trainer", kBad, "trainer is NULL", [&] { return distil_trainer_save(nullptr, "x"); }},
       {"save: path", kBad, "path is NULL", [&] { return distil_trainer_save(w.trainer, nullptr); }},
       {"save: folder", DISTIL_NOT_FOUND, "/no/such/x", [&] { return distil_trainer_save(w.trainer, "/no/such/x"); }},

@@ -73,6 +73,7 @@ static const struct {
     F(distil_trainer_term),
     F(distil_trainer_gradient),
     F(distil_trainer_memory),
+    F(distil_trainer_algorithms),
     F(distil_trainer_save),
     F(distil_trainer_load),
 };

@@ -68,44 +68,64 @@ void ExpectSummary(const std::vector<double>& got, const Json& want, double tole
   }
 }
 
+// A trainer at the start of a run of the file.
+struct Start {
+  const Json& run;
+  std::shared_ptr<Device> device;
+  Trainer::Roles roles;
+  std::unique_ptr<Trainer> trainer;
+
+  Start(const Json& r, const std::string& name) : run(r), device(MakeDevice(name)), roles(1) {}
+
+  Status Make(const std::string& more) {
+    const int64_t classes = run["classes"].integer();
+    roles[0].first = "student";
+    DISTIL_RETURN_IF_ERROR(
+        Network::CreateFromZoo(device, run["student"].string(), classes, nullptr, 1, &roles[0].second));
+    std::string method;
+    for (const auto& [term, options] : run["terms"].object())
+      if (term != "ce") method += (method.empty() ? "" : "+") + term;
+    if (run.has("teacher")) {
+      roles.emplace_back("teacher", nullptr);
+      DISTIL_RETURN_IF_ERROR(
+          Network::CreateFromZoo(device, run["teacher"].string(), classes, nullptr, 2, &roles[1].second));
+    }
+    for (const auto& [role, network] : roles) FillGolden(device->backend.get(), network->all(), role + "/");
+    DISTIL_RETURN_IF_ERROR(
+        Trainer::Create(device, method.empty() ? "ce" : method, Text(OptionsOf(run) + more), roles, &trainer));
+    MemoryInfo memory;
+    DISTIL_RETURN_IF_ERROR(trainer->Memory(run["batch"].integer(), &memory));  // makes the regressor
+    FillGolden(device->backend.get(), trainer->aux().all(), "");
+    return {};
+  }
+  Status Step(int64_t k, StepResult* result) {
+    const std::string input = run["name"].string() + "/";
+    const int64_t batch = run["batch"].integer();
+    const auto images = golden::FillTensor(input + "input." + std::to_string(k), {batch, 3, 32, 32});
+    const auto labels = golden::FillLabels(input + "label." + std::to_string(k), static_cast<size_t>(batch),
+                                           static_cast<int32_t>(run["classes"].integer()));
+    return trainer->Step({batch, false, images.data(), labels.data(), nullptr}, result);
+  }
+};
+
 class Trajectory : public testing::TestWithParam<Case> {};
 
 TEST_P(Trajectory, LikePyTorch) {
   if (GetParam().device == "cuda:0" && !WhyNoGpu().empty()) GTEST_SKIP() << WhyNoGpu();
   const Json& run = File()["runs"][GetParam().run];
   const bool f64 = GetParam().device == "reference:f64";
-  const auto device = MakeDevice(GetParam().device);
-  Backend* backend = device->backend.get();
-  const int64_t batch = run["batch"].integer(), classes = run["classes"].integer();
-
-  Trainer::Roles roles(1);
-  roles[0].first = "student";
-  ASSERT_OK(Network::CreateFromZoo(device, run["student"].string(), classes, nullptr, 1, &roles[0].second));
-  std::string method;
-  for (const auto& [term, options] : run["terms"].object())
-    if (term != "ce") method += (method.empty() ? "" : "+") + term;
-  if (run.has("teacher")) {
-    roles.emplace_back("teacher", nullptr);
-    ASSERT_OK(Network::CreateFromZoo(device, run["teacher"].string(), classes, nullptr, 2, &roles[1].second));
-  }
-  for (const auto& [role, network] : roles) FillGolden(backend, network->all(), role + "/");
-  std::unique_ptr<Trainer> trainer;
-  ASSERT_OK(Trainer::Create(device, method.empty() ? "ce" : method, Text(OptionsOf(run)), roles, &trainer));
-  MemoryInfo memory;
-  ASSERT_OK(trainer->Memory(batch, &memory));  // makes the regressor
-  FillGolden(backend, trainer->aux().all(), "");
+  Start start(run, GetParam().device);
+  ASSERT_OK(start.Make(""));
+  Trainer* trainer = start.trainer.get();
+  const Trainer::Roles& roles = start.roles;
 
   // f64: the digits of the file. f32: 1e-4 for the totals, as promised. A pixel that falls on the other side of a ReLU or
   // a maximum, which happens in f32, shows more in a single term and in single weights after ten steps.
   const Json& losses = run["f64"];
   const double tolerance = f64 ? 1e-8 : 1e-4, term_tolerance = f64 ? 1e-8 : 1e-3, after = f64 ? 1e-7 : 1e-2;
-  const std::string input = run["name"].string() + "/";
   for (int64_t k = 0; k < run["steps"].integer(); ++k) {
-    const auto images = golden::FillTensor(input + "input." + std::to_string(k), {batch, 3, 32, 32});
-    const auto labels = golden::FillLabels(input + "label." + std::to_string(k), static_cast<size_t>(batch),
-                                           static_cast<int32_t>(classes));
     StepResult result;
-    ASSERT_OK(trainer->Step({batch, false, images.data(), labels.data(), nullptr}, &result));
+    ASSERT_OK(start.Step(k, &result));
     const double want = losses["total"][static_cast<size_t>(k)].number();
     EXPECT_NEAR(result.loss, want, tolerance * std::abs(want)) << "step " << k;
     for (const auto& [name, value] : trainer->terms()) {
@@ -153,6 +173,36 @@ std::string NameOf(const testing::TestParamInfo<Case>& info) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Runs, Trajectory, testing::ValuesIn(Cases()), NameOf);
+
+// What each mode costs in accuracy: its losses over the ten steps beside PyTorch's in f64, printed. Rounding decides more
+// and more ReLUs otherwise as steps go by, which is why the bounds are wide.
+TEST(Trajectories, OfEachMode) {
+  const struct {
+    const char* options;
+    double bound;
+  } modes[] = {{"", 1e-4}, {" winograd=1", 1e-3}, {" bf16=1", 0.1}};
+  for (size_t i = 0; i < File()["runs"].size(); ++i) {
+    const Json& run = File()["runs"][i];
+    std::printf("%-12s", run["name"].string().c_str());
+    for (const auto& mode : modes) {
+      Start start(run, "cpu");
+      const Status made = start.Make(mode.options);
+      if (made.code() == Code::kUnsupported) continue;  // bf16 without AVX-512
+      ASSERT_OK(made);
+      double first = 0, worst = 0;
+      for (int64_t k = 0; k < run["steps"].integer(); ++k) {
+        StepResult result;
+        ASSERT_OK(start.Step(k, &result));
+        const double want = run["f64"]["total"][static_cast<size_t>(k)].number();
+        worst = std::max(worst, std::abs(result.loss - want) / std::abs(want));
+        if (k == 0) first = worst;
+      }
+      EXPECT_LE(worst, mode.bound) << run["name"].string() << mode.options;
+      std::printf("  %s: first step %.1e, worst of ten %.1e", *mode.options ? mode.options + 1 : "f32", first, worst);
+    }
+    std::printf("\n");
+  }
+}
 
 }  // namespace
 }  // namespace distil

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "lib/backend/layout_pass.h"
+#include "lib/backend/onednn/search.h"
 #include "lib/backend/onednn/winograd.h"
 
 namespace distil::onednn {
@@ -13,14 +14,14 @@ bool InBlocks(const ConvSpec& s) { return s.x_layout == Layout::kBlocked16 && s.
 // Where Winograd's algorithm is faster. (Measured with bench/kernels.) It computes in f32 in any case: in bf16 it
 // competes with products at twice the rate.
 bool WinogradFits(const ConvSpec& s) {
-  if (!WinogradCan(s) || !InBlocks(s)) return false;
+  if (!WinogradCan(s)) return false;
   const int64_t least = std::min(s.x[1], s.y[1]), most = std::max(s.x[1], s.y[1]);
   if (s.kind == ConvKind::kWeight && least * most > 256 * 256) return false;  // its sums must stay in a cache
   return !s.bf16 || (least >= 32 && most <= 256);
 }
 
 // oneDNN 2.6 by input does not share its work among threads where the input has 32 channels.
-bool TurnedFits(const ConvSpec& s) { return CanTurn(s) && !s.bf16 && InBlocks(s) && s.x[1] == 32; }
+bool TurnedFits(const ConvSpec& s) { return CanTurn(s) && !s.bf16 && s.x[1] == 32; }
 
 // What oneDNN 2.6 gets wrong, found by tests/ops on random shapes. Such convolutions compute otherwise.
 bool WrongInBf16(const ConvSpec& s) {
@@ -37,8 +38,8 @@ bool Crashes(const ConvSpec& s) {  // brgconv with post-ops: an output row that 
 
 class Assigner : public LayoutPass {
  public:
-  Assigner(const Library& library, const CompileOptions& options, const Graph& from)
-      : LayoutPass(from, options.bf16), library_(library), options_(options) {}
+  Assigner(const Library& library, const CompileOptions& options, int threads, const Graph& from)
+      : LayoutPass(from, options.bf16), library_(library), options_(options), threads_(threads) {}
 
  private:
   Layout LayoutFor(int64_t channels) const {
@@ -58,9 +59,30 @@ class Assigner : public LayoutPass {
     return ways;
   }
 
+  // The algorithm of a convolution in blocks: as listed, else as measured, else by rule.
+  int64_t Algorithm(const ConvSpec& s) {
+    const bool winograd = options_.winograd || s.bf16;
+    const int64_t rule = winograd && WinogradFits(s) ? kWinograd : TurnedFits(s) ? kTurned : kDirect;
+    if (!options_.algorithms) return rule;
+    std::vector<int64_t> ways = {kDirect};
+    if (winograd && WinogradCan(s)) ways.push_back(kWinograd);
+    if (CanTurn(s)) ways.push_back(kTurned);
+    if (ways.size() == 1) return kDirect;
+    auto& chosen = options_.algorithms->chosen;
+    const std::string what = DescribeConv(s, threads_);
+    if (const auto listed = chosen.find(what); listed != chosen.end())
+      for (int64_t way : ways)
+        if (listed->second == AlgorithmName(way)) return way;
+    if (!options_.algorithms->search) return rule;
+    if (!search_) search_ = std::make_unique<Search>(library_, threads_);
+    const int64_t fastest = search_->Fastest(s, ways);
+    chosen[what] = AlgorithmName(fastest);
+    return fastest;
+  }
+
   // Layouts and algorithm of a convolution, and what its weight becomes: the first way for which oneDNN has more than
   // its reference code.
-  Status Choose(ConvSpec* s, OpaqueLayout* weight) const {
+  Status Choose(ConvSpec* s, OpaqueLayout* weight) {
     Status status;
     ConvSpec first;
     const auto ways = LayoutsFor(*s);
@@ -68,17 +90,17 @@ class Assigner : public LayoutPass {
       s->x_layout = Spatial(s->x) ? ways[i].first : Layout::kPlain;
       s->y_layout = Spatial(s->y) ? ways[i].second : Layout::kPlain;
       if (i == 0) first = *s;
-      if ((options_.winograd || s->bf16) && WinogradFits(*s)) {
-        s->attrs.algorithm = kWinograd;
+      s->attrs.algorithm = InBlocks(*s) ? Algorithm(*s) : kDirect;
+      if (s->attrs.algorithm == kWinograd) {
         *weight = {WinogradWeightBytes(s->w), nullptr,
                    s->kind == ConvKind::kInput ? kWinogradInputForm : kWinogradForm};
         return {};
       }
-      if (TurnedFits(*s) && library_.WeightLayout(Turned(*s), weight).ok()) {
-        s->attrs.algorithm = kTurned;
+      if (s->attrs.algorithm == kTurned && library_.WeightLayout(Turned(*s), weight).ok()) {
         weight->form = kTurnedForm;
         return {};
       }
+      s->attrs.algorithm = kDirect;
       bool slow = false;
       status = library_.WeightLayout(*s, weight, &slow);
       if (status.ok() && !slow) return {};
@@ -128,13 +150,15 @@ class Assigner : public LayoutPass {
 
   const Library& library_;
   const CompileOptions& options_;
+  int threads_;
+  std::unique_ptr<Search> search_;  // made when it is needed
 };
 
 }  // namespace
 
-Status AssignLayouts(const Library& library, const CompileOptions& options, Graph* g) {
+Status AssignLayouts(const Library& library, const CompileOptions& options, int threads, Graph* g) {
   Graph to;
-  DISTIL_RETURN_IF_ERROR(Assigner(library, options, *g).Run(&to));
+  DISTIL_RETURN_IF_ERROR(Assigner(library, options, threads, *g).Run(&to));
   *g = std::move(to);
   return {};
 }

@@ -9,7 +9,7 @@ namespace distil::onednn {
 
 // Rewrites `g` with Reorder nodes so that every operand lies as its op needs it. Images are kept in blocks of 16
 // channels where channels divide by 16, channels-last otherwise; everything else is row-major. A convolution's weight
-// gets the layout that oneDNN asks for. Outputs and next values of variables end row-major in f32.
-Status AssignLayouts(const Library& library, const CompileOptions& options, Graph* g);
+// gets the layout that its convolution asks for. Outputs and next values of variables end row-major in f32.
+Status AssignLayouts(const Library& library, const CompileOptions& options, int threads, Graph* g);
 
 }  // namespace distil::onednn

@@ -124,7 +124,7 @@ class OneDnn : public Backend {
     const ThreadScope scope(threads_);
     *g = Lower(*g, [](const Node&) { return false; });
     *g = Fuse(Fold(*g));
-    return AssignLayouts(library_, options, g);
+    return AssignLayouts(library_, options, threads_, g);
   }
 
   Status MakeKernel(const Graph& g, NodeId id, std::unique_ptr<Kernel>* out) override {
