@@ -18,6 +18,7 @@
 #include "lib/backend/onednn/primitives.h"
 #include "lib/backend/onednn/vector_ops.h"
 #include "lib/backend/onednn/winograd.h"
+#include "lib/backend/onednn/winograd_ops.h"
 
 namespace distil::onednn {
 namespace {
@@ -213,6 +214,30 @@ void AddPools() {
   }
 }
 
+// ---- What a core can do at most
+
+// Products of matrices that stay in the first-level cache.
+class CachedProducts : public Kernel {
+ public:
+  static constexpr int64_t kDepth = 64, kColumns = 32, kTimes = 1000;
+  static constexpr double kFlops = 2.0 * winograd::kRows * kDepth * kColumns * kTimes;
+  size_t workspace() const override { return 4 * (winograd::kRows * (kDepth + kColumns) + kDepth * kColumns); }
+  void Run(const KernelArgs& args) override {
+    auto* a = static_cast<float*>(args.workspace);
+    float *b = a + winograd::kRows * kDepth, *c = b + kDepth * kColumns;
+    for (int64_t i = 0; i < kTimes; ++i)
+      winograd::Multiply(a, kDepth, 1, winograd::kRows, b, kColumns, kDepth, 2, c, kColumns, false);
+  }
+};
+
+void AddPeak(const Library& library) {
+  if (!library.wide()) return;
+  Add("Peak/f32", [](benchmark::State& state) {
+    CachedProducts kernel;
+    RunKernel(state, &kernel, {}, {}, CachedProducts::kFlops);
+  });
+}
+
 // ---- oneDNN
 
 struct ConvCase {
@@ -319,6 +344,7 @@ int Main(int argc, char** argv) {
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
   const Library library;
+  AddPeak(library);
   AddLoops();
   AddPools();
   AddConvolutions(library);

@@ -56,7 +56,10 @@ double Quantile(std::vector<double> v, double q) {
 }
 
 // What PyTorch calls a mode's numbers.
-std::string TorchType(const std::string& mode) { return mode == "winograd" ? "f32" : mode; }
+std::string TorchType(const std::string& mode) {
+  const std::string numbers = mode.substr(0, mode.find('+'));
+  return numbers == "winograd" ? "f32" : numbers;
+}
 
 // Something that is timed, over all rounds.
 struct Contender {
@@ -297,7 +300,7 @@ int Main(int argc, char** argv) {
   app.add_option("--batch", o.batches, "images a step, several with commas")->delimiter(',')->capture_default_str();
   app.add_option("--mode", o.modes, "f32, winograd (CPU), tf32 (GPU), bf16; default: all that the device has")
       ->delimiter(',')
-      ->check(CLI::IsMember({"f32", "winograd", "tf32", "bf16"}));
+      ->check(CLI::IsMember({"f32", "winograd", "tf32", "bf16", "f32+search", "winograd+search", "bf16+search"}));
   app.add_option("--device", o.device, "cpu, or a GPU: cuda:0, cuda:1, ...")->capture_default_str();
   app.add_option("--threads", o.threads, "of distil and of PyTorch")->check(CLI::Range(1, 1024))->capture_default_str();
   app.add_option("--steps", o.steps, "timed steps, over all rounds")

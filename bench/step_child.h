@@ -8,13 +8,20 @@ namespace distil::bench {
 
 struct StepSpec {
   std::string teacher = "wrn_40_2", student = "wrn_16_2";
-  std::string mode = "f32";  // f32, winograd, tf32, bf16
+  std::string mode = "f32";  // f32, winograd, tf32, bf16; with "+search": the fastest algorithms by measuring
   int64_t batch = 64;
   int threads = 2;
   int steps = 20, warmup = 3;
   std::string device = "cpu";
   double seconds = 0;  // above 0: stop after so many, but not before the second step
 };
+
+// A mode as options of a trainer: "winograd=1 algorithms=search".
+inline std::string ModeOptions(const std::string& mode) {
+  const size_t plus = mode.find('+');
+  const std::string numbers = mode.substr(0, plus);
+  return (numbers == "f32" ? "" : numbers + "=1") + (plus == mode.npos ? "" : " algorithms=search");
+}
 
 // Training steps through distil.h, timed one by one: wall_s, cpu_s, planned and resident memory, that of the images.
 // On failure the result has the field "error".

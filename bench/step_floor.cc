@@ -38,8 +38,8 @@ struct Step {
       roles.emplace_back(role, std::move(n));
     }
     TextOptions options;
-    DISTIL_RETURN_IF_ERROR(SplitOptions("schedule=constant lr=0.01 momentum=0.9 weight_decay=5e-4", &options));
-    if (spec.mode != "f32") options[spec.mode] = "1";
+    DISTIL_RETURN_IF_ERROR(
+        SplitOptions("schedule=constant lr=0.01 momentum=0.9 weight_decay=5e-4 " + ModeOptions(spec.mode), &options));
     DISTIL_RETURN_IF_ERROR(Trainer::Create(device, roles.size() > 1 ? "kd" : "ce", options, roles, &trainer));
     for (int64_t i = 0; i < spec.batch * 3 * 32 * 32; ++i)
       images.push_back(static_cast<float>(i * 7919 % 1000) / 500 - 1);

@@ -69,7 +69,7 @@ nlohmann::json TimeSteps(const StepSpec& spec) {
     return result;
   std::string text = "schedule=constant lr=0.05 momentum=0.9 weight_decay=5e-4";
   if (!alone) text += " T=4 ce=0.1 weight=0.9";
-  if (spec.mode != "f32") text += " " + spec.mode + "=1";
+  text += " " + ModeOptions(spec.mode);
   const distil_role roles[] = {{"student", h.student}, {"teacher", h.teacher}};
   if (failed(distil_trainer_create(h.device, alone ? "ce" : "kd", text.c_str(), roles, alone ? 1 : 2, &h.trainer)))
     return result;

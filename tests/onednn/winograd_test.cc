@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "tests/onednn/images.h"
+#include "tests/graph/images.h"
 
 namespace distil::onednn {
 namespace {
@@ -146,6 +146,13 @@ TEST_P(WinogradTest, Forward) {
     const auto kernel = MakeWinograd(s, 3);
     Launch(kernel.get(), in, again.memory.data());
     EXPECT_EQ(again.memory, y.memory);
+    ConvSpec row_major = s;
+    row_major.attrs.algorithm = kWinogradInside;
+    again = s.attrs.residual ? residual : y;
+    if (s.attrs.residual) in.back() = again.memory.data();
+    in[1] = w.memory.data();
+    Launch(MakeWinograd(row_major, 2).get(), in, again.memory.data());
+    EXPECT_EQ(again.memory, y.memory);
     for (int i = 0; i < static_cast<int>(in.size()); ++i)
       EXPECT_EQ(kernel->MayAlias(i, 0), s.attrs.residual && i == static_cast<int>(in.size()) - 1);
   }
@@ -168,6 +175,11 @@ TEST_P(WinogradTest, ByInput) {
         }
   const std::vector<float> u = Transformed(w, ConvKind::kInput, 2);
   Launch(MakeWinograd(s, 2).get(), {dy.memory.data(), u.data()}, dx.memory.data());
+  ConvSpec row_major = s;
+  row_major.attrs.algorithm = kWinogradInside;
+  Tensor again = dx;
+  Launch(MakeWinograd(row_major, 2).get(), {dy.memory.data(), w.memory.data()}, again.memory.data());
+  EXPECT_EQ(again.memory, dx.memory);
   Compare(dx, want, MeanSquare(want), tolerance);
 }
 

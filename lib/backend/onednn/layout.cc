@@ -9,6 +9,9 @@
 namespace distil::onednn {
 namespace {
 
+// Transformed weights are four times as large. From here on that is not worth the time to transform them in each step.
+constexpr size_t kLargeWeight = 4 << 20;
+
 bool InBlocks(const ConvSpec& s) { return s.x_layout == Layout::kBlocked16 && s.y_layout == Layout::kBlocked16; }
 
 // Where Winograd's algorithm is faster. (Measured with bench/kernels.) It computes in f32 in any case: in bf16 it
@@ -91,6 +94,11 @@ class Assigner : public LayoutPass {
       s->y_layout = Spatial(s->y) ? ways[i].second : Layout::kPlain;
       if (i == 0) first = *s;
       s->attrs.algorithm = InBlocks(*s) ? Algorithm(*s) : kDirect;
+      if (s->attrs.algorithm == kWinograd && s->kind != ConvKind::kWeight && WinogradWeightBytes(s->w) > kLargeWeight) {
+        s->attrs.algorithm = kWinogradInside;
+        *weight = {};
+        return {};
+      }
       if (s->attrs.algorithm == kWinograd) {
         *weight = {WinogradWeightBytes(s->w), nullptr,
                    s->kind == ConvKind::kInput ? kWinogradInputForm : kWinogradForm};
@@ -125,15 +133,17 @@ class Assigner : public LayoutPass {
     to_.opaque().push_back(weight);
     const int64_t groups = s.attrs.groups;
     const bool winograd = s.attrs.algorithm == kWinograd;
-    const DType weights = winograd ? DType::kF32 : t;
+    const bool inside = s.attrs.algorithm == kWinogradInside;
+    const DType weights = winograd || inside ? DType::kF32 : t;
+    const Layout packed = inside ? Layout::kPlain : Layout::kOpaque;
     Node n = node;
     n.ints = s.attrs.Pack();
     if (s.kind == ConvKind::kForward) {
-      n.in = {Want(node.in[0], s.x_layout, t), Want(node.in[1], Layout::kOpaque, weights, opaque, groups)};
+      n.in = {Want(node.in[0], s.x_layout, t), Want(node.in[1], packed, weights, opaque, groups)};
       if (s.attrs.bias) n.in.push_back(Want(node.in[2], Layout::kPlain, DType::kF32));
       if (s.attrs.residual) n.in.push_back(Want(node.in.back(), s.y_layout, t));
     } else if (s.kind == ConvKind::kInput) {
-      n.in = {Want(node.in[0], s.y_layout, t), Want(node.in[1], Layout::kOpaque, weights, opaque, groups)};
+      n.in = {Want(node.in[0], s.y_layout, t), Want(node.in[1], packed, weights, opaque, groups)};
     } else {
       n.in = {Want(node.in[0], s.x_layout, t), Want(node.in[1], s.y_layout, t)};
       if (winograd) {

@@ -137,7 +137,7 @@ class OneDnn : public Backend {
       case Op::kConv2dInput:
       case Op::kConv2dWeight: {
         const int64_t algorithm = ConvAttrs::Unpack(n.ints).algorithm;
-        if (algorithm == kWinograd) {
+        if (algorithm == kWinograd || algorithm == kWinogradInside) {
           *out = MakeWinograd(SpecOf(g, n), threads_);
           return {};
         }

@@ -11,9 +11,9 @@
 
 namespace distil::onednn {
 
-// ConvAttrs::algorithm: oneDNN's direct one; winograd.h; or, by input at stride 1, oneDNN's forward one with the kernel
+// ConvAttrs::algorithm: oneDNN's direct one; winograd.h, with transformed weights or (inside) with row-major ones; or, by input at stride 1, oneDNN's forward one with the kernel
 // turned by 180 degrees and its channels exchanged.
-inline constexpr int64_t kDirect = 0, kWinograd = 1, kTurned = 2;
+inline constexpr int64_t kDirect = 0, kWinograd = 1, kTurned = 2, kWinogradInside = 3;
 
 // OpaqueLayout::form of weights: oneDNN's, turned or not, or transformed for Winograd's convolution forward or by input.
 inline constexpr int64_t kLibraryForm = 0, kTurnedForm = 1, kWinogradForm = 2, kWinogradInputForm = 3;

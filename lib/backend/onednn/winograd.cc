@@ -33,20 +33,51 @@ struct Tile {
       : image(t / (s.across() * s.down())), y(t / s.across() % s.down() * 4), x(t % s.across() * 4) {}
 };
 
-// The forward convolution, and the one by input.
+// [o,c,3,3] to [36, groups of 16 or 32 outputs, inputs, outputs]. By input, the gradient's channels o are the inputs.
+void TransformWeight(const float* w, const Shape& shape, ConvKind kind, int threads, float* u) {
+  const bool by_input = kind == ConvKind::kInput;
+  const int64_t c = shape[1], inputs = by_input ? shape[0] : c, outputs = by_input ? c : shape[0],
+                width = Vectors(outputs) * 16;
+#pragma omp parallel for collapse(2) schedule(static) num_threads(threads)
+  for (int64_t out = 0; out < outputs; out += 16) {
+    for (int64_t in = 0; in < inputs; ++in) {
+      float g[9 * 16];
+      for (int64_t j = 0; j < 16; ++j) {
+        const float* from = w + (by_input ? in * c + out + j : (out + j) * c + in) * 9;
+        for (int64_t k = 0; k < 9; ++k) g[k * 16 + j] = from[by_input ? 8 - k : k];
+      }
+      TransformKernels(g, u + (out / width * inputs + in) * width + out % width, inputs * outputs);
+    }
+  }
+}
+
+// The forward convolution, and the one by input. `inside`: the weight is row-major, and transformed in each run.
 template <class E>
 class Forward : public Kernel {
  public:
-  Forward(const Shape& x, const Shape& y, const ConvAttrs& a, int threads)
-      : x_(x), y_(y), bias_(a.bias != 0), residual_(a.residual != 0), relu_(a.relu != 0), vectors_(Vectors(y[1])) {
+  Forward(const ConvSpec& s, const Shape& x, const Shape& y, int threads)
+      : x_(x),
+        y_(y),
+        w_(s.w),
+        kind_(s.kind),
+        threads_(threads),
+        inside_(s.attrs.algorithm == kWinogradInside),
+        bias_(s.attrs.bias != 0),
+        residual_(s.attrs.residual != 0),
+        relu_(s.attrs.relu != 0),
+        vectors_(Vectors(y[1])) {
     parts_ = static_cast<int>(std::clamp<int64_t>(x_.tiles() / kRows, 1, threads));
     chunk_ = std::clamp<int64_t>(kCache / x_.c / kRows, 1, 4) * kRows;
   }
 
-  size_t workspace() const override { return static_cast<size_t>(parts_) * PartFloats() * sizeof(float); }
+  size_t workspace() const override {
+    return (InsideFloats() + static_cast<size_t>(parts_) * PartFloats()) * sizeof(float);
+  }
   bool MayAlias(int in, int) const override { return residual_ && in == Residual(); }
 
   void Run(const KernelArgs& args) override {
+    if (inside_)
+      TransformWeight(static_cast<const float*>(args.in[1]), w_, kind_, threads_, static_cast<float*>(args.workspace));
 #pragma omp parallel for schedule(static, 1) num_threads(parts_)
     for (int p = 0; p < parts_; ++p) RunPart(args, p);
   }
@@ -58,14 +89,15 @@ class Forward : public Kernel {
   int64_t StepIn() const { return chunk_ * x_.c + kPad; }
   int64_t StepOut() const { return chunk_ * vectors_ * 16 + kPad; }
   size_t PartFloats() const { return static_cast<size_t>(kPoints * (StepIn() + StepOut())); }
+  size_t InsideFloats() const { return inside_ ? WinogradWeightBytes(w_) / sizeof(float) : 0; }
 
   void RunPart(const KernelArgs& args, int part) const {
     const auto* x = static_cast<const E*>(args.in[0]);
-    const auto* u = static_cast<const float*>(args.in[1]);
+    const auto* u = static_cast<const float*>(inside_ ? args.workspace : args.in[1]);
     const auto* bias = bias_ ? static_cast<const float*>(args.in[2]) : nullptr;
     const auto* residual = residual_ ? static_cast<const E*>(args.in[Residual()]) : nullptr;
     auto* y = static_cast<E*>(args.out[0]);
-    float* v = static_cast<float*>(args.workspace) + static_cast<size_t>(part) * PartFloats();
+    float* v = static_cast<float*>(args.workspace) + InsideFloats() + static_cast<size_t>(part) * PartFloats();
     float* m = v + kPoints * StepIn();
     const int64_t first = x_.tiles() * part / parts_, end = x_.tiles() * (part + 1) / parts_;
     const int64_t groups = y_.blocks() / vectors_, width = vectors_ * 16;
@@ -96,7 +128,10 @@ class Forward : public Kernel {
   }
 
   Image x_, y_;
-  bool bias_, residual_, relu_;
+  Shape w_;
+  ConvKind kind_;
+  int threads_;
+  bool inside_, bias_, residual_, relu_;
   int vectors_, parts_;
   int64_t chunk_;
 };
@@ -107,9 +142,7 @@ class ByWeight : public Kernel {
  public:
   ByWeight(const Shape& x, const Shape& y, int threads) : x_(x), y_(y), vectors_(Vectors(y[1])) {
     parts_ = static_cast<int>(std::clamp<int64_t>(x_.tiles() / kRows, 1, threads));
-    // The sums are read and written once a chunk: as many tiles as there are channels pay for that.
-    chunk_ = std::clamp<int64_t>(std::max(x_.c, y_.c), 48, 128);
-    chunk_ = std::min(chunk_, (x_.tiles() + parts_ - 1) / parts_);
+    chunk_ = std::min(kChunk, (x_.tiles() + parts_ - 1) / parts_);
   }
 
   size_t workspace() const override { return static_cast<size_t>(parts_) * PartFloats() * sizeof(float); }
@@ -128,6 +161,7 @@ class ByWeight : public Kernel {
 
  private:
   static constexpr int64_t kChannels = 8;  // rows of a product
+  static constexpr int64_t kChunk = 64;    // tiles; the sums are read and written once a chunk
 
   int64_t StepX() const { return chunk_ * x_.c + kPad; }
   int64_t StepY() const { return chunk_ * y_.c + kPad; }
@@ -180,40 +214,24 @@ class ByWeight : public Kernel {
   int64_t chunk_;
 };
 
-// [o,c,3,3] to [36, groups of 16 or 32 outputs, inputs, outputs]. By input, the gradient's channels o are the inputs.
 class Weight : public Kernel {
  public:
-  Weight(const Shape& w, ConvKind kind, int threads)
-      : by_input_(kind == ConvKind::kInput), o_(w[0]), c_(w[1]), threads_(threads) {}
-
+  Weight(const Shape& w, ConvKind kind, int threads) : w_(w), kind_(kind), threads_(threads) {}
   void Run(const KernelArgs& args) override {
-    const auto* w = static_cast<const float*>(args.in[0]);
-    auto* u = static_cast<float*>(args.out[0]);
-    const int64_t inputs = by_input_ ? o_ : c_, outputs = by_input_ ? c_ : o_, width = Vectors(outputs) * 16;
-#pragma omp parallel for schedule(static) num_threads(threads_)
-    for (int64_t in = 0; in < inputs; ++in) {
-      for (int64_t out = 0; out < outputs; out += 16) {
-        float g[9 * 16];
-        for (int64_t j = 0; j < 16; ++j) {
-          const float* from = w + (by_input_ ? in * c_ + out + j : (out + j) * c_ + in) * 9;
-          for (int64_t k = 0; k < 9; ++k) g[k * 16 + j] = from[by_input_ ? 8 - k : k];
-        }
-        TransformKernels(g, u + (out / width * inputs + in) * width + out % width, inputs * outputs);
-      }
-    }
+    TransformWeight(static_cast<const float*>(args.in[0]), w_, kind_, threads_, static_cast<float*>(args.out[0]));
   }
 
  private:
-  bool by_input_;
-  int64_t o_, c_;
+  Shape w_;
+  ConvKind kind_;
   int threads_;
 };
 
 template <class E>
 std::unique_ptr<Kernel> Make(const ConvSpec& s, int threads) {
   switch (s.kind) {
-    case ConvKind::kForward: return std::make_unique<Forward<E>>(s.x, s.y, s.attrs, threads);
-    case ConvKind::kInput: return std::make_unique<Forward<E>>(s.y, s.x, ConvAttrs{}, threads);
+    case ConvKind::kForward: return std::make_unique<Forward<E>>(s, s.x, s.y, threads);
+    case ConvKind::kInput: return std::make_unique<Forward<E>>(s, s.y, s.x, threads);
     case ConvKind::kWeight: break;
   }
   return std::make_unique<ByWeight<E>>(s.x, s.y, threads);

@@ -20,7 +20,8 @@ namespace distil::onednn {
 // Whether the convolution is one of these. (Not whether it would be faster.)
 bool WinogradCan(const ConvSpec& s);
 
-// Operands as of Library::Conv; the weight is transformed by MakeWinogradWeight, and a weight gradient is row-major.
+// Operands as of Library::Conv; the weight is transformed by MakeWinogradWeight, or with the algorithm kWinogradInside
+// row-major, and a weight gradient is row-major.
 std::unique_ptr<Kernel> MakeWinograd(const ConvSpec& s, int threads);
 
 // A row-major weight transformed for the forward convolution, or for the one by input; it takes this many bytes.
