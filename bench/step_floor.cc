@@ -163,7 +163,9 @@ nlohmann::json TimeLaunches(const StepSpec& spec, bool cpu_clock) {
       if (t.node == ~0u) continue;
       const Node& n = g.node(t.node);
       const Shape& shape = g.value(n.out[0]).shape;
-      image_reorders += n.op == Op::kReorder && shape.rank() == 4 && shape[0] == spec.batch && shape[2] * shape[3] > 1;
+      image_reorders += n.op == Op::kReorder && shape.rank() == 4 && shape[0] == spec.batch &&
+                        shape[2] * shape[3] > 1 && g.value(n.in[0]).layout != Layout::kOpaque &&
+                        g.value(n.out[0]).layout != Layout::kOpaque;
       if (!IsConvolution(n.op) && n.op != Op::kMatMul) continue;
       auto [it, fresh] = alone.try_emplace(Key(g, n), 0.0);
       if (fresh)
