@@ -177,7 +177,7 @@ nlohmann::json TimeLaunches(const StepSpec& spec, bool cpu_clock) {
     result["launches_s"] = sum;
     result["floor_s"] = floor;
     result["launches"] = times.size();
-    double rate;
+    double rate = 0;
     DISTIL_RETURN_IF_ERROR(CopyRate(step.device->backend.get(), clock, &rate));
     result["work"] = p->work();
     result["bytes_moved"] = p->bytes_moved();

@@ -7,10 +7,7 @@
 namespace distil {
 
 LayoutPass::LayoutPass(const Graph& from, bool bf16)
-    : from_(from),
-      map_(from.value_count(), kNoValue),
-      bf16_(bf16),
-      read_(from.value_count(), false) {}
+    : from_(from), map_(from.value_count(), kNoValue), bf16_(bf16), read_(from.value_count(), false) {}
 
 Status LayoutPass::Run(Graph* out) {
   const std::vector<NodeId> live = LiveNodes(from_);

@@ -25,9 +25,8 @@ class FusedRunner {
     regions.push_back({workspace.data(), plan_.workspace});
     for (size_t i = 0; i < kernels_.size(); ++i) {
       const Pass& p = plan_.passes[i];
-      std::string why =
-          kernels_[i].Run(p.blocks, p.splits, FusedArguments(p, {in.data(), out.data(), workspace.data()}), regions,
-                          backwards);
+      std::string why = kernels_[i].Run(
+          p.blocks, p.splits, FusedArguments(p, {in.data(), out.data(), workspace.data()}), regions, backwards);
       if (!why.empty()) return "pass " + std::to_string(i) + ", " + why;
     }
     return "";

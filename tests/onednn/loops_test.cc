@@ -151,7 +151,8 @@ TEST(Loops, NanAndInfinityReachReductions) {
       for (int64_t at : {0, 99, 100, 3217, 6399}) {
         std::vector<float> x(6400, 1.0f), rows(64), columns(100), max(1), sum(1);
         x[static_cast<size_t>(at)] = bad;
-        const auto kernel = MakeLoop(body, {Of(in)}, {Of(out(row)), Of(out(column)), Of(out(all)), Of(out(all))}, threads);
+        const auto kernel =
+            MakeLoop(body, {Of(in)}, {Of(out(row)), Of(out(column)), Of(out(all)), Of(out(all))}, threads);
         alignas(64) static char workspace[1 << 16];
         ASSERT_LE(kernel->workspace(), sizeof(workspace));
         const void* a[] = {x.data()};
