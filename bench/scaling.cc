@@ -3,18 +3,15 @@
 //   ./bazelw run //bench:scaling -- --output scaling.json --svg scaling.svg
 //
 // A point is a CIFAR ResNet learning by KD from a frozen one of the same depth. docs/benchmarks.md says what is measured.
-#include <unistd.h>
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
 #include <functional>
 
 #include "bench/chart.h"
 #include "bench/child.h"
+#include "bench/contender.h"
 #include "bench/machine.h"
 #include "bench/step_child.h"
 
@@ -22,7 +19,6 @@ namespace distil::bench {
 namespace {
 
 using nlohmann::json;
-namespace fs = std::filesystem;
 
 struct Options {
   std::vector<int> depths = {8, 14, 20, 32, 44, 56, 110}, threads = {1, 2};
@@ -59,7 +55,7 @@ StepSpec SpecOf(const Options& o) {
 }
 
 json Child(const std::string& self, const Options& o, int depth, int64_t batch, int threads) {
-  setenv("OMP_NUM_THREADS", std::to_string(threads).c_str(), 1);  // read when the process starts
+  SetOpenMp(threads, "");
   json r = Measure({self, "--child", "--depth", std::to_string(depth), "--batch", std::to_string(batch), "--threads",
                     std::to_string(threads), "--mode", o.mode, "--seconds", std::to_string(o.seconds)});
   if (r.contains("error"))
@@ -72,11 +68,9 @@ json Child(const std::string& self, const Options& o, int depth, int64_t batch, 
 double PeakMb(const json& r) { return r["peak_rss_mb"].get<double>() - r["images_mb"].get<double>(); }
 
 void Fill(const json& r, Point* p) {
-  std::vector<double> s = r["wall_s"];
-  std::sort(s.begin(), s.end());
-  auto quantile = [&](double q) { return s[static_cast<size_t>(q * static_cast<double>(s.size() - 1) + 0.5)]; };
-  p->image_ms = quantile(0.5) * 1e3 / static_cast<double>(p->batch);
-  p->spread = (quantile(0.75) - quantile(0.25)) / quantile(0.5);
+  const std::vector<double> s = r["wall_s"];
+  p->image_ms = Quantile(s, 0.5) * 1e3 / static_cast<double>(p->batch);
+  p->spread = (Quantile(s, 0.75) - Quantile(s, 0.25)) / Quantile(s, 0.5);
   p->planned_mb = r["planned_mb"];
   p->measured_mb = PeakMb(r) - p->process_mb;
 }
@@ -130,15 +124,6 @@ std::string Chart(const Options& o, const std::vector<Point>& points, const std:
                      {by_batch, by_depth, memory_by_batch, memory_by_depth});
 }
 
-bool Write(fs::path path, const std::string& text) {
-  if (const char* user = std::getenv("BUILD_WORKING_DIRECTORY"); user && path.is_relative()) path = user / path;
-  std::ofstream out(path);
-  out << text;
-  if (out.flush()) return true;
-  std::fprintf(stderr, "cannot write %s\n", path.c_str());
-  return false;
-}
-
 int Run(const Options& o, const std::string& self) {
   json all = {{"machine", DescribeMachine()}, {"mode", o.mode}, {"points", json::array()}};
   const std::string processor = all["machine"]["processor"];
@@ -175,8 +160,8 @@ int Run(const Options& o, const std::string& self) {
       }
     }
   if (!points.empty()) std::printf("memory: measured over planned is from %.3f to %.3f\n", least, most);
-  if (!o.output.empty() && !Write(o.output, all.dump(1) + "\n")) failed = true;
-  if (!o.svg.empty() && !Write(o.svg, Chart(o, points, processor))) failed = true;
+  if (!o.output.empty() && !WriteFile(all.dump(1) + "\n", o.output)) failed = true;
+  if (!o.svg.empty() && !WriteFile(Chart(o, points, processor), o.svg)) failed = true;
   return failed;
 }
 
@@ -207,8 +192,7 @@ int Main(int argc, char** argv) {
   app.add_flag("--child", o.child)->group("");
   CLI11_PARSE(app, argc, argv);
   if (o.child) return std::puts(TimeSteps(SpecOf(o)).dump().c_str()) < 0;
-  std::error_code e;
-  return Run(o, fs::read_symlink("/proc/self/exe", e).string());
+  return Run(o, SelfPath());
 }
 
 }  // namespace

@@ -4,19 +4,17 @@
 //
 // Every measurement is a process of its own; those that are compared take turns, in several rounds, so that whatever
 // else the machine does meets all of them. docs/benchmarks.md says how to read the table.
-#include <unistd.h>
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <map>
 #include <thread>
 
 #include "bench/child.h"
-#include "bench/machine.h"
+#include "bench/contender.h"
 #include "bench/step_child.h"
 
 namespace distil::bench {
@@ -49,72 +47,21 @@ std::string TorchScript(const std::string& self) {
   return candidates[1].string();
 }
 
-double Quantile(std::vector<double> v, double q) {
-  if (v.empty()) return 0;
-  std::sort(v.begin(), v.end());
-  return v[static_cast<size_t>(q * static_cast<double>(v.size() - 1) + 0.5)];
-}
-
 // What PyTorch calls a mode's numbers.
 std::string TorchType(const std::string& mode) {
   const std::string numbers = mode.substr(0, mode.find('+'));
   return numbers == "winograd" ? "f32" : numbers;
 }
 
-// Something that is timed, over all rounds.
-struct Contender {
-  std::string name;  // "f32", "torch f32 channels_last"
-  std::vector<std::string> command;
-  std::vector<double> seconds;  // of steps
-  json last;                    // of its measurements
-  double peak_mb = 0;
-
-  bool ok() const { return !seconds.empty() && !last.contains("error"); }
-  double median() const { return Quantile(seconds, 0.5); }
-  double spread() const { return (Quantile(seconds, 0.75) - Quantile(seconds, 0.25)) / median(); }
-
-  void Run(const std::string& clock) {
-    if (last.contains("error")) return;
-    last = Measure(command);
-    if (last.contains("error")) return;
-    for (double s : last[clock + "_s"]) seconds.push_back(s);
-    peak_mb = std::max(peak_mb, last["peak_rss_mb"].get<double>());
-  }
-  json Record() const {
-    if (!ok()) return {{"error", last.value("error", "not measured")}};
-    json r = {{"median_s", median()},    {"min_s", Quantile(seconds, 0)}, {"spread", spread()},
-              {"steps", seconds.size()}, {"peak_rss_mb", peak_mb},        {"last", last}};
-    r["last"].erase("wall_s");
-    r["last"].erase("cpu_s");
-    return r;
-  }
-};
-
 class Bench {
  public:
   Bench(Options o, std::string self) : o_(std::move(o)), self_(std::move(self)) {}
 
   int Run() {
-    json all = {{"machine", DescribeMachine()}, {"threads", o_.threads},   {"device", o_.device}, {"clock", o_.clock},
-                {"rounds", o_.rounds},          {"results", json::array()}};
-    for (const char* name :
-         {"OMP_WAIT_POLICY", "OMP_PROC_BIND", "GOMP_CPU_AFFINITY", "GOMP_SPINCOUNT", "DNNL_MAX_CPU_ISA"})
-      if (const char* value = std::getenv(name)) all["environment"][name] = value;
-    std::printf("%s, %d threads, load %.1f, times by the %s clock\n",
-                all["machine"]["processor"].get<std::string>().c_str(), o_.threads,
-                all["machine"]["load"].get<double>(), o_.clock.c_str());
+    json all = DescribeRun(o_.device, o_.threads, o_.clock, o_.rounds);
     for (const std::string& pair : o_.pairs)
       for (int64_t batch : o_.batches) all["results"].push_back(RunPair(pair, batch));
-    if (!o_.output.empty()) {
-      fs::path path = o_.output;
-      if (const char* user = std::getenv("BUILD_WORKING_DIRECTORY"); user && path.is_relative()) path = user / path;
-      std::ofstream out(path);
-      out << all.dump(2) << "\n";
-      if (!out.flush()) {
-        std::fprintf(stderr, "cannot write %s\n", path.c_str());
-        return 1;
-      }
-    }
+    if (!o_.output.empty() && !WriteFile(all.dump(2) + "\n", o_.output)) return 1;
     return failed_ ? 1 : 0;
   }
 
@@ -142,18 +89,12 @@ class Bench {
             o_.clock};
   }
 
-  static void Progress(const std::string& pair, int64_t batch, const std::string& what) {
-    if (!isatty(STDERR_FILENO)) return;
-    const std::string text = pair + ", batch " + std::to_string(batch) + ", " + what;
-    std::fprintf(stderr, "\r%-78s", text.c_str());
-  }
-
   json RunPair(const std::string& pair, int64_t batch) {
     const size_t colon = pair.find(':');
     const std::string teacher = pair.substr(0, colon), student = pair.substr(colon + 1);
     const int steps = std::max(1, o_.steps / o_.rounds);
     std::vector<Contender> own, torch;
-    for (const std::string& mode : o_.modes) own.push_back({mode, Child("steps", pair, batch, mode, steps), {}, {}, 0});
+    for (const std::string& mode : o_.modes) own.push_back({mode, Child("steps", pair, batch, mode, steps)});
     // On a GPU channels-last, step by step and compiled; on a CPU both layouts.
     const bool gpu = o_.device != "cpu";
     using Ways = std::vector<std::pair<std::string, std::vector<std::string>>>;
@@ -171,29 +112,27 @@ class Bench {
                     {o_.python, TorchScript(self_), "--teacher", teacher, "--student", student, "--batch",
                      std::to_string(batch), "--threads", std::to_string(o_.threads), "--dtype", type, "--steps",
                      std::to_string(steps), "--warmup", std::to_string(o_.warmup), "--device",
-                     gpu ? o_.device : std::string("cpu")},
-                    {},
-                    {},
-                    0};
+                     gpu ? o_.device : std::string("cpu")}};
         c.command.insert(c.command.end(), flags.begin(), flags.end());
         torch.push_back(std::move(c));
       }
     }
+    const std::string what = pair + ", batch " + std::to_string(batch) + ", ";
     for (int round = 0; round < o_.rounds; ++round) {
       for (auto* group : {&own, &torch})
         for (Contender& c : *group) {
-          Progress(pair, batch,
-                   "round " + std::to_string(round + 1) + " of " + std::to_string(o_.rounds) + ": " + c.name);
+          ShowProgress(what + "round " + std::to_string(round + 1) + " of " + std::to_string(o_.rounds) + ": " +
+                       c.name);
           c.Run(o_.clock);
         }
     }
     std::map<std::string, json> launches;
     if (!o_.no_floor || o_.profile)
       for (const std::string& mode : o_.modes) {
-        Progress(pair, batch, "launches of " + mode);
+        ShowProgress(what + "launches of " + mode);
         launches[mode] = Measure(Child("launches", pair, batch, mode, o_.steps));
       }
-    if (isatty(STDERR_FILENO)) std::fprintf(stderr, "\r%*s\r", 78, "");
+    ShowProgress("");
     return Report(teacher, student, batch, own, torch, launches);
   }
 
@@ -206,12 +145,11 @@ class Bench {
     for (const Contender& c : own) {
       record["distil"][c.name] = c.Record();
       if (!c.ok()) {
-        std::printf("%-26s %s\n", c.name.c_str(), c.last.value("error", "not measured").c_str());
+        std::printf("%-26s %s\n", c.name.c_str(), c.error().c_str());
         failed_ = true;
         continue;
       }
-      std::printf("%-26s %10.2f %10.2f %6.1f%%", c.name.c_str(), c.median() * 1e3, Quantile(c.seconds, 0) * 1e3,
-                  c.spread() * 100);
+      std::printf("%-26s %10.2f %10.2f %6.1f%%", c.name.c_str(), c.median() * 1e3, c.least() * 1e3, c.spread() * 100);
       const json& l = launches[c.name];
       if (l.contains("floor_s")) {
         const double floor = l["floor_s"];
@@ -240,11 +178,11 @@ class Bench {
     for (const Contender& t : torch) {
       record["torch"][t.name.substr(6)] = t.Record();
       if (!t.ok()) {
-        std::printf("%-26s %s\n", t.name.c_str(), t.last.value("error", "not measured").c_str());
+        std::printf("%-26s %s\n", t.name.c_str(), t.error().c_str());
         continue;
       }
       std::printf("%-26s %10.2f %10.2f %6.1f%% %10s %7s %8s %9s %9.1f\n", t.name.c_str(), t.median() * 1e3,
-                  Quantile(t.seconds, 0) * 1e3, t.spread() * 100, "", "", "", "", t.peak_mb);
+                  t.least() * 1e3, t.spread() * 100, "", "", "", "", t.peak_mb);
       if (t.last.contains("free_s"))
         std::printf("%-26s %10.2f when nothing waits for the loss, %.1f MB of GPU memory\n", "",
                     t.last["free_s"].get<double>() * 1e3, t.last["peak_gpu_mb"].get<double>());
@@ -345,11 +283,8 @@ int Main(int argc, char** argv) {
   if (o.child == "steps") return std::puts(TimeSteps(spec).dump().c_str()) < 0;
   if (o.child == "launches") return std::puts(TimeLaunches(spec, o.clock == "cpu").dump().c_str()) < 0;
 
-  // The OpenMP runtime reads these when a process starts, so they hold for the measurements, PyTorch's like ours.
-  setenv("OMP_NUM_THREADS", std::to_string(o.threads).c_str(), 1);
-  if (!o.wait_policy.empty()) setenv("OMP_WAIT_POLICY", o.wait_policy.c_str(), 1);
-  std::error_code e;
-  return Bench(o, fs::read_symlink("/proc/self/exe", e).string()).Run();
+  SetOpenMp(o.threads, o.wait_policy);  // for the measurements, PyTorch's like ours
+  return Bench(o, SelfPath()).Run();
 }
 
 }  // namespace

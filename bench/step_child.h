@@ -1,4 +1,4 @@
-// The measurements of bench/step, each made in a process of its own, so that peak memory belongs to it alone.
+// The measurements of the benches, each made in a process of its own, so that peak memory belongs to it alone.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -13,7 +13,9 @@ struct StepSpec {
   int threads = 2;
   int steps = 20, warmup = 3;
   std::string device = "cpu";
-  double seconds = 0;  // above 0: stop after so many, but not before the second step
+  double seconds = 0;        // above 0: stop after so many, but not before the second step
+  std::string method = "";   // "": kd under a teacher, ce without one
+  std::string options = "";  // of the trainer, beside the bench's own
 };
 
 // A mode as options of a trainer: "winograd=1 algorithms=search".
@@ -28,9 +30,11 @@ inline std::string ModeOptions(const std::string& mode) {
 nlohmann::json TimeSteps(const StepSpec& spec);
 
 // The step's launches: floor_s, the sum of the best times of its convolutions and matmuls, each run alone `steps`
-// times; by_kind, in the step itself; and the counts of launches and reorders. bytes_moved is what all launches read and
-// write, and bytes_s the time of a copy that reads and writes as much.
-nlohmann::json TimeLaunches(const StepSpec& spec, bool cpu_clock);
+// times (only with `floor`); by_kind, in the step itself; and the counts of launches and reorders. bytes_moved is what all
+// launches read and write, and bytes_s the time of a copy that reads and writes as much (with `floor`). In two parts:
+// macs, the multiplications of convolutions and matmuls, which take macs_s, and rest_bytes, what all else reads and
+// writes, which takes rest_s. Where several programs make a step, all of them count.
+nlohmann::json TimeLaunches(const StepSpec& spec, bool cpu_clock, bool floor = true);
 
 // One line for each launch with its best time.
 std::string ListLaunches(const StepSpec& spec, bool cpu_clock);

@@ -7,6 +7,7 @@
 
 #include "bench/machine.h"
 #include "bench/step_child.h"
+#include "lib/backend/convolution.h"
 #include "lib/backend/step_cost.h"
 #include "lib/train/trainer.h"
 
@@ -38,20 +39,21 @@ struct Step {
       roles.emplace_back(role, std::move(n));
     }
     TextOptions options;
-    DISTIL_RETURN_IF_ERROR(
-        SplitOptions("schedule=constant lr=0.01 momentum=0.9 weight_decay=5e-4 " + ModeOptions(spec.mode), &options));
-    DISTIL_RETURN_IF_ERROR(Trainer::Create(device, roles.size() > 1 ? "kd" : "ce", options, roles, &trainer));
+    DISTIL_RETURN_IF_ERROR(SplitOptions(
+        "schedule=constant lr=1e-4 momentum=0.9 weight_decay=5e-4 " + ModeOptions(spec.mode) + " " + spec.options,
+        &options));
+    const std::string method = !spec.method.empty() ? spec.method : roles.size() > 1 ? "kd" : "ce";
+    DISTIL_RETURN_IF_ERROR(Trainer::Create(device, method, options, roles, &trainer));
     for (int64_t i = 0; i < spec.batch * 3 * 32 * 32; ++i)
       images.push_back(static_cast<float>(i * 7919 % 1000) / 500 - 1);
     for (int64_t i = 0; i < spec.batch; ++i) labels.push_back(static_cast<int32_t>(i % 100));
     Batch batch;
     batch.count = spec.batch, batch.images = images.data(), batch.labels = labels.data();
     StepResult result;
-    return trainer->Step(batch, &result);
+    for (int i = 0; i < spec.warmup; ++i) DISTIL_RETURN_IF_ERROR(trainer->Step(batch, &result));
+    return {};
   }
 };
-
-bool IsConvolution(Op op) { return op == Op::kConv2d || op == Op::kConv2dInput || op == Op::kConv2dWeight; }
 
 std::string KindOf(const Graph& g, NodeId n) {
   if (n == ~0u) return "copy";
@@ -142,49 +144,63 @@ Status CopyRate(Backend* backend, double (*clock)(), double* rate) {
 
 }  // namespace
 
-nlohmann::json TimeLaunches(const StepSpec& spec, bool cpu_clock) {
+nlohmann::json TimeLaunches(const StepSpec& spec, bool cpu_clock, bool floor) {
   nlohmann::json result;
   double (*clock)() = cpu_clock ? CpuSeconds : WallSeconds;
   auto run = [&]() -> Status {
     Step step;
     DISTIL_RETURN_IF_ERROR(step.Make(spec));
-    Program* p = step.trainer->programs().front();
-    std::vector<LaunchTime> times;
-    DISTIL_RETURN_IF_ERROR(p->Profile(spec.steps, clock, &times));
-    const Graph& g = p->graph();
     std::map<std::string, std::pair<double, int>> kinds;
     std::map<std::string, double> alone;
-    double floor = 0, sum = 0;
+    double floor_s = 0, sum = 0, macs_s = 0, macs = 0, rest_bytes = 0;
+    size_t launches = 0, work = 0, bytes_moved = 0;
     int image_reorders = 0;
-    for (const LaunchTime& t : times) {
-      auto& [seconds, count] = kinds[KindOf(g, t.node)];
-      seconds += t.seconds, ++count;
-      sum += t.seconds;
-      if (t.node == ~0u) continue;
-      const Node& n = g.node(t.node);
-      const Shape& shape = g.value(n.out[0]).shape;
-      image_reorders += n.op == Op::kReorder && shape.rank() == 4 && shape[0] == spec.batch &&
-                        shape[2] * shape[3] > 1 && g.value(n.in[0]).layout != Layout::kOpaque &&
-                        g.value(n.out[0]).layout != Layout::kOpaque;
-      if (!IsConvolution(n.op) && n.op != Op::kMatMul) continue;
-      auto [it, fresh] = alone.try_emplace(Key(g, n), 0.0);
-      if (fresh)
-        DISTIL_RETURN_IF_ERROR(TimeAlone(step.device->backend.get(), g, t.node, spec.steps, clock, &it->second));
-      floor += it->second;
+    MemoryInfo memory;
+    for (Program* p : step.trainer->programs()) {
+      std::vector<LaunchTime> times;
+      DISTIL_RETURN_IF_ERROR(p->Profile(spec.steps, clock, &times));
+      const Graph& g = p->graph();
+      for (const LaunchTime& t : times) {
+        auto& [seconds, count] = kinds[KindOf(g, t.node)];
+        seconds += t.seconds, ++count;
+        sum += t.seconds;
+        if (t.node == ~0u) continue;
+        const Node& n = g.node(t.node);
+        const Shape& shape = g.value(n.out[0]).shape;
+        image_reorders += n.op == Op::kReorder && shape.rank() == 4 && shape[0] == spec.batch &&
+                          shape[2] * shape[3] > 1 && g.value(n.in[0]).layout != Layout::kOpaque &&
+                          g.value(n.out[0]).layout != Layout::kOpaque;
+        if (!IsConv(n.op) && n.op != Op::kMatMul) continue;
+        macs_s += t.seconds;
+        if (!floor) continue;
+        auto [it, fresh] = alone.try_emplace(Key(g, n), 0.0);
+        if (fresh)
+          DISTIL_RETURN_IF_ERROR(TimeAlone(step.device->backend.get(), g, t.node, spec.steps, clock, &it->second));
+        floor_s += it->second;
+      }
+      const StepCost cost = CostOf(g);
+      macs += static_cast<double>(cost.total().multiply_adds);
+      rest_bytes += static_cast<double>(cost.total().bytes - cost.convolutions.bytes - cost.products.bytes);
+      launches += times.size(), work += p->work(), bytes_moved += p->bytes_moved();
+      memory.arena = std::max(memory.arena, p->memory().arena), memory.live = std::max(memory.live, p->memory().live);
     }
     for (const auto& [kind, value] : kinds)
       result["by_kind"][kind] = {{"seconds", value.first}, {"launches", value.second}};
     result["launches_s"] = sum;
-    result["floor_s"] = floor;
-    result["launches"] = times.size();
-    double rate = 0;
-    DISTIL_RETURN_IF_ERROR(CopyRate(step.device->backend.get(), clock, &rate));
-    result["work"] = p->work();
-    result["bytes_moved"] = p->bytes_moved();
-    result["bytes_s"] = static_cast<double>(p->bytes_moved()) / rate;
+    result["launches"] = launches;
+    result["work"] = work;
+    result["bytes_moved"] = bytes_moved;
+    if (floor) {
+      double rate = 0;
+      DISTIL_RETURN_IF_ERROR(CopyRate(step.device->backend.get(), clock, &rate));
+      result["floor_s"] = floor_s;
+      result["bytes_s"] = static_cast<double>(bytes_moved) / rate;
+    }
+    result["macs"] = macs, result["macs_s"] = macs_s;
+    result["rest_bytes"] = rest_bytes, result["rest_s"] = sum - macs_s;
     result["image_reorders"] = image_reorders;
-    const MemoryInfo m = p->memory();
-    result["arena_over_live"] = static_cast<double>(m.arena) / static_cast<double>(std::max<size_t>(m.live, 1));
+    result["arena_over_live"] =
+        static_cast<double>(memory.arena) / static_cast<double>(std::max<size_t>(memory.live, 1));
     return {};
   };
   if (const Status s = run(); !s.ok()) result["error"] = s.message();
@@ -193,18 +209,21 @@ nlohmann::json TimeLaunches(const StepSpec& spec, bool cpu_clock) {
 
 std::string ListLaunches(const StepSpec& spec, bool cpu_clock) {
   Step step;
-  std::vector<LaunchTime> times;
-  Status s = step.Make(spec);
-  if (s.ok()) s = step.trainer->programs().front()->Profile(spec.steps, cpu_clock ? CpuSeconds : WallSeconds, &times);
-  if (!s.ok()) return s.message() + "\n";
+  if (const Status s = step.Make(spec); !s.ok()) return s.message() + "\n";
   std::string text;
-  const std::vector<std::string> lines = step.trainer->programs().front()->Listing();
-  for (size_t i = 0; i < lines.size(); ++i) {
-    char number[32];
-    std::snprintf(number, sizeof(number), "%9.3f ms  ", times[i].seconds * 1e3);
-    text += number + lines[i] + "\n";
+  for (Program* p : step.trainer->programs()) {
+    std::vector<LaunchTime> times;
+    if (const Status s = p->Profile(spec.steps, cpu_clock ? CpuSeconds : WallSeconds, &times); !s.ok())
+      return s.message() + "\n";
+    const std::vector<std::string> lines = p->Listing();
+    for (size_t i = 0; i < lines.size(); ++i) {
+      char number[32];
+      std::snprintf(number, sizeof(number), "%9.3f ms  ", times[i].seconds * 1e3);
+      text += number + lines[i] + "\n";
+    }
+    text += ToText(CostOf(p->graph()));
   }
-  return text + ToText(CostOf(step.trainer->programs().front()->graph()));
+  return text;
 }
 
 }  // namespace distil::bench

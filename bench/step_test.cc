@@ -35,6 +35,34 @@ TEST(StepBench, TimesLaunches) {
   EXPECT_NE(ListLaunches(kSmall, true).find("Conv2dWeight"), std::string::npos);
 }
 
+// In a step without a teacher every convolution and matmul runs forward, by weight and, but for the first one, by input.
+TEST(MethodsBench, CountsMultiplications) {
+  StepSpec spec = kSmall;
+  spec.teacher = "none", spec.student = "resnet8";
+  const nlohmann::json r = TimeLaunches(spec, true, /*floor=*/false);
+  ASSERT_FALSE(r.contains("error")) << r["error"];
+  EXPECT_FALSE(r.contains("floor_s"));
+  // resnet8: three stages of two 3x3 convolutions of 16, 32, 64 channels on 32, 16, 8 pixels, the first with half the
+  // channels below, shortcuts, and 100 classes.
+  const double first = 9.0 * 3 * 16 * 1024, stem_stage = 2 * 9.0 * 16 * 16 * 1024;
+  const double others =
+      (9.0 * 16 * 32 + 9.0 * 32 * 32 + 16 * 32) * 256 + (9.0 * 32 * 64 + 9.0 * 64 * 64 + 32 * 64) * 64;
+  EXPECT_DOUBLE_EQ(r["macs"].get<double>(), 4 * (2 * first + 3 * (stem_stage + others + 64.0 * 100)));
+  EXPECT_GT(r["rest_bytes"].get<double>(), 4.0 * 4 * 16 * 1024 * 10);  // some passes over some maps
+  EXPECT_NEAR(r["macs_s"].get<double>() + r["rest_s"].get<double>(), r["launches_s"].get<double>(), 1e-9);
+}
+
+TEST(MethodsBench, TimesTheMainPhaseOfAMethodWithOthersAhead) {
+  StepSpec spec = kSmall;
+  spec.teacher = "resnet14", spec.warmup = 2, spec.method = "ft";
+  spec.options = "steps_per_epoch=1 epochs=10 ft.epochs=1";
+  const nlohmann::json steps = TimeSteps(spec), launches = TimeLaunches(spec, true, /*floor=*/false);
+  ASSERT_FALSE(steps.contains("error")) << steps["error"];
+  ASSERT_FALSE(launches.contains("error")) << launches["error"];
+  spec.method = "kd", spec.options = "";
+  EXPECT_GT(launches["macs"].get<double>(), TimeLaunches(spec, true, false)["macs"].get<double>());
+}
+
 TEST(StepBench, SaysWhatIsWrong) {
   StepSpec spec = kSmall;
   spec.teacher = "resnet9000";

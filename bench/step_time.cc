@@ -67,11 +67,16 @@ nlohmann::json TimeSteps(const StepSpec& spec) {
   const bool alone = spec.teacher == "none";
   if (!alone && failed(distil_network_create(h.device, spec.teacher.c_str(), "classes=100", 2, &h.teacher)))
     return result;
-  std::string text = "schedule=constant lr=0.05 momentum=0.9 weight_decay=5e-4";
-  if (!alone) text += " T=4 ce=0.1 weight=0.9";
-  text += " " + ModeOptions(spec.mode);
+  std::string method = spec.method;
+  std::string text = "schedule=constant momentum=0.9 weight_decay=5e-4 " + ModeOptions(spec.mode) + " " + spec.options;
+  if (method.empty()) {
+    method = alone ? "ce" : "kd";
+    text += alone ? " lr=0.05" : " lr=0.05 T=4 ce=0.1 weight=0.9";
+  } else {
+    text += " lr=1e-4";  // methods' default weights are for teachers that learnt
+  }
   const distil_role roles[] = {{"student", h.student}, {"teacher", h.teacher}};
-  if (failed(distil_trainer_create(h.device, alone ? "ce" : "kd", text.c_str(), roles, alone ? 1 : 2, &h.trainer)))
+  if (failed(distil_trainer_create(h.device, method.c_str(), text.c_str(), roles, alone ? 1 : 2, &h.trainer)))
     return result;
   const double built = MemoryMb("VmRSS");
 

@@ -63,7 +63,10 @@ StepCost CostOf(const Graph& g) {
     if (n.op == Op::kInput || n.op == Op::kVariable || n.op == Op::kReshape || fixed[n.out[0]]) continue;
     StepCost::Part& part = PartOf(n.op, &cost);
     int64_t bytes = 0;
-    for (ValueId v : std::set<ValueId>(n.in.begin(), n.in.end())) bytes += BytesOf(g, v);
+    for (ValueId v : std::set<ValueId>(n.in.begin(), n.in.end())) {
+      const bool table = n.op == Op::kGather && v == n.in[0];  // read only where it is asked
+      bytes += BytesOf(g, table ? n.out[0] : v);
+    }
     for (ValueId v : n.out) bytes += BytesOf(g, v);
     ++part.launches;
     part.small += bytes < kSmall;
