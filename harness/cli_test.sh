@@ -197,6 +197,16 @@ echo >> tables/mine.md
 bad "stale tables: 'tables/mine.md'" report --runs mine --to tables --check
 good 'short' reproduce mine.toml --threads 1 --data tiny.h5 --runs mine --epochs 1 --seeds 1 --quiet
 
+# A search for the fastest convolutions is recorded, and what was recorded repeats the run's bits.
+search=(reproduce mine.toml --threads 1 --data tiny.h5 --epochs 1 --seeds 1 --quiet --set train.winograd=true)
+DISTIL_CACHE=$PWD/cache good 'KD' "${search[@]}" --runs searched --set train.algorithms=search
+list=$(grep -rhE '"algorithms": ".*=' searched/tiny/resnet14__resnet8/kd | sed 's/.*: "\(.*\)".*/\1/')
+[[ -n $list || $("$harness" list devices) != *avx512* ]] || fail 'the record does not say what the search chose'
+good 'KD' "${search[@]}" --runs listed --set "train.algorithms=$list"
+for run in none__resnet14/ce resnet14__resnet8/kd; do
+  cmp {searched,listed}/tiny/$run/*/student.safetensors || fail "$run by a recorded list gave other bits"
+done
+
 # Figure 2 of the DSKD paper: from records alone, and nowhere else.
 sed -e 's/name = "kd"/name = "dskd"/' -e 's/label = "KD"/label = "DSKD"\noptions = { histogram = 10 }/' mine.toml > weights.toml
 good 'DSKD' reproduce weights.toml --threads 1 --data tiny.h5 --runs weights --seeds 1 --epochs 1

@@ -123,7 +123,10 @@ Cell StudentCell(const TableSpec& spec, size_t row, size_t column, const std::ve
     const ScheduleRecord& s = cell.runs[0]->schedule;
     full = s.full(), altered = !s.altered.empty();
     AddNote(&cell, ScheduleNote(s));
-    if (altered) AddNote(&cell, "with " + Join(s.altered, ", "));
+    std::vector<std::string> settings = s.altered;
+    for (std::string& text : settings)  // a list of algorithms has thousands of characters; the record has them all
+      if (text.size() > 80) text.replace(77, text.npos, "...");
+    if (altered) AddNote(&cell, "with " + Join(settings, ", "));
     std::set<std::string> teachers, digests;
     for (const RunRecord* run : cell.runs) {
       if (run->teacher_run) teachers.insert(run->teacher_run->sha256);

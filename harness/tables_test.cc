@@ -77,6 +77,9 @@ TEST(Tables, TooFewSeedsOrOtherSettingsAreNoClaim) {
   for (int seed : {1, 2, 3})
     altered.push_back(Ran("kd", seed, 75.37)), altered.back().schedule.altered = {"train.lr=0.1"};
   EXPECT_EQ(At(Make(altered), "KD").verdict, Verdict::kAltered);
+  EXPECT_NE(At(Make(altered), "KD").note.find("with train.lr=0.1"), std::string::npos);
+  for (RunRecord& r : altered) r.schedule.altered = {"train.algorithms=" + std::string(4000, 'a')};
+  EXPECT_LT(At(Make(altered), "KD").note.size(), 200u);
 }
 
 TEST(Tables, AboveTheToleranceIsSaidToo) {
