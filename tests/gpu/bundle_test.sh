@@ -28,6 +28,9 @@ distil-gpu/run.sh --device cpu > out 2>&1 || code=$?
 [[ $code == 2 ]] && grep -q "not a GPU" out || fail "a wrong device gave $code: $(cat out)"
 
 code=0
+distil-gpu/run.sh --results here full > out 2>&1 || code=$?
+[[ $code == 2 ]] && grep -q "full needs --data" out || fail "no data gave $code: $(cat out)"
+code=0
 distil-gpu/run.sh --results here agree > out 2>&1 || code=$?
 cat out
 case $code in
@@ -57,6 +60,9 @@ case $1 in
 esac
 END
 echo 1 > distil-gpu/bits
+mkdir toolkit toolkit/bin
+printf '#!/bin/bash\n[[ "$*" != *racecheck* || ! -e race ]]\n' > toolkit/bin/compute-sanitizer && chmod +x toolkit/bin/compute-sanitizer
+export CUDA_HOME=$PWD/toolkit
 code=0
 distil-gpu/run.sh --results here --python /bin/false tests repeat torch bench > out 2>&1 || code=$?
 cat out
@@ -66,8 +72,12 @@ for line in 'device: cuda 13.0, Stand-in' 'ok ops ' 'FAILED methods ' 'FAILED th
   grep -q "^$line" out || fail "no line '$line'"
 done
 code=0
-distil-gpu/run.sh --results here repeat bench > out 2>&1 || code=$?
-[[ $code == 0 ]] || fail "success gave $code: $(cat out)"
+distil-gpu/run.sh --results here --data distil-gpu/bits repeat bench sanitize full > out 2>&1 || code=$?
+[[ $code == 0 && $(grep -c '^ok ' out) == 4 ]] || fail "success gave $code: $(cat out)"
+touch distil-gpu/race
+code=0
+distil-gpu/run.sh --results here sanitize > out 2>&1 || code=$?
+[[ $code == 1 ]] && grep -q '^FAILED sanitize ' out || fail "a race gave $code: $(cat out)"
 touch distil-gpu/drift
 code=0
 distil-gpu/run.sh --results here repeat > out 2>&1 || code=$?

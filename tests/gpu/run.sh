@@ -2,9 +2,9 @@
 # Checks and times distil on this machine's GPU, without Bazel and without a compiler. One line for each check:
 # "ok NAME", "FAILED NAME" or "skipped NAME", with the seconds it took; what it printed is in RESULTS/NAME.log.
 #
-#   run.sh [--results DIR] [--device cuda:0] [--python PYTHON] [--timeout SECONDS] [CHECK...]
+#   run.sh [--results DIR] [--device cuda:0] [--python PYTHON] [--timeout SECONDS] [--data DATA] [CHECK...]
 #
-# Checks, all by default and in this order:
+# Checks, all but the last by default and in this order:
 #   tests     every op, network, method and trajectory against the reference in f64 and against PyTorch's numbers
 #   agree     fifty steps on the GPU beside fifty on the CPU
 #   repeat    the same training twice: the same bits
@@ -12,13 +12,17 @@
 #   bench     steps in f32, tf32 and bf16: images per second, kernels, bytes moved (RESULTS/step.json)
 #   torch     the same steps by PyTorch beside ours (RESULTS/torch.json); skipped where PYTHON has no torch with CUDA
 #   quick     the harness's quickstart on the GPU, with its records and report
+#   sanitize  compute-sanitizer (memcheck, initcheck, racecheck, synccheck) over the tests of every op; skipped without it
+#   full      WRN-40-2, WRN-16-2 and KD of one by the other in the DSKD paper's setting, 240 epochs and three seeds, on
+#             DATA: CIFAR-100's binary files (folder or archive) or cifar100.h5. Records: RESULTS/runs. Hours: it takes
+#             as long as --timeout lets it, and the same command goes on from there
 #
 # Exit: 0 all is well, 1 something failed, 2 wrong arguments, 77 this machine has no device that can be used.
 set -uo pipefail
 
 here=$(cd "$(dirname "$(realpath "$0")")" && pwd)
-results=$PWD/gpu-results device=cuda:0 python=$(command -v python3 || true) limit=600
-all=(tests agree repeat resume bench torch quick)
+results=$PWD/gpu-results device=cuda:0 python=$(command -v python3 || true) limit=600 data=
+standard=(tests agree repeat resume bench torch quick sanitize)
 checks=()
 
 usage() {
@@ -28,25 +32,27 @@ usage() {
 }
 while (($#)); do
   case $1 in
-    --results | --device | --python | --timeout)
+    --results | --device | --python | --timeout | --data)
       (($# > 1)) || usage "$1 needs a value"
       case $1 in
         --results) results=$(realpath -m "$2") ;;
         --device) device=$2 ;;
         --python) python=$2 ;;
         --timeout) limit=$2 ;;
+        --data) data=$(realpath -m "$2") ;;
       esac
       shift 2
       ;;
     --help | -h) usage "what it does:" ;;
     *)
-      [[ " ${all[*]} " == *" $1 "* ]] || usage "there is no check '$1'"
+      [[ " ${standard[*]} full " == *" $1 "* ]] || usage "there is no check '$1'"
       checks+=("$1")
       shift
       ;;
   esac
 done
-((${#checks[@]})) || checks=("${all[@]}")
+((${#checks[@]})) || checks=("${standard[@]}")
+[[ " ${checks[*]} " != *" full "* || -e $data ]] || usage "full needs --data"
 [[ $device =~ ^cuda:[0-9]+$ ]] || usage "--device is '$device', not a GPU: cuda:0, cuda:1, ..."
 [[ $limit =~ ^[0-9]+$ ]] || usage "--timeout is '$limit', not seconds"
 
@@ -100,7 +106,7 @@ repeat() {
 }
 
 step() { # step OUTPUT OPTION...
-  own timeout "$limit" bin/step --device "$device" --pair wrn_40_2:wrn_16_2,resnet32x4:resnet8x4 --batch 64 --steps 60 \
+  own timeout "$limit" bin/step --device "$device" --pair wrn_40_2:wrn_16_2,resnet32x4:resnet8x4 --batch 64,256 --steps 60 \
     --warmup 10 --rounds 3 --output "$results/$1" "${@:2}"
 }
 
@@ -113,6 +119,32 @@ side_by_side() {
 }
 
 quick() { own timeout "$limit" bin/harness quickstart --device "$device" --to "$results/quickstart"; }
+
+sanitize() {
+  local tool status=0
+  local folders=$PATH:${CUDA_HOME:-/usr/local/cuda}/bin
+  local sanitizer
+  sanitizer=$(PATH=$folders command -v compute-sanitizer) || {
+    echo "no compute-sanitizer on PATH or in CUDA_HOME/bin"
+    return 77
+  }
+  for tool in memcheck initcheck racecheck synccheck; do
+    echo "== $tool"
+    own timeout "$limit" "$sanitizer" --tool "$tool" --error-exitcode 1 bin/values_test --gtest_filter='*cuda*' \
+      --gtest_brief=1 || status=1
+  done
+  return "$status"
+}
+
+full() {
+  local file=$data
+  if [[ $data != *.h5 ]]; then
+    file=$results/cifar100.h5
+    [[ -e $file ]] || own bin/harness import cifar100 --from "$data" --to "$file" || return
+  fi
+  own timeout "$limit" bin/harness reproduce dskd/table1 --device "$device" --data "$file" --runs "$results/runs" --quiet \
+    --cell '*:wrn_16_2:ce' --cell wrn_40_2:wrn_16_2:kd
+}
 
 # ---- The device
 
@@ -154,6 +186,8 @@ for c in "${checks[@]}"; do
     bench) check bench step step.json --profile ;;
     torch) check torch side_by_side ;;
     quick) check quick quick ;;
+    sanitize) check sanitize sanitize ;;
+    full) check full full ;;
   esac
 done
 ((failures == 0)) || exit 1
