@@ -159,7 +159,7 @@ void AddLoops() {
                                       : LoopOperand{row, Layout::kPlain, DType::kF32, {}, 0});
                   out_bytes.push_back(Bytes(out.back().shape, out.back().dtype));
                 }
-                RunKernel(state, MakeLoop(body, in, out, Threads()).get(), in_bytes, out_bytes);
+                RunKernel(state, MakeLoop(body, in, out, Threads(), true).get(), in_bytes, out_bytes);
               });
         }
         Add(std::string("Loop/FromPlain/") + NameOf(type) + "/" + NameOf(layout) + "/" + s.ToString(),
@@ -178,7 +178,7 @@ void AddLoops() {
     body.code = {Load(0), Load(1), Do(Op::kSub, 0, 1), Do(Op::kExp, 2)};
     body.outs = {{3, FusedBody::kSum, row}};
     auto plain = [](const Shape& s) { return LoopOperand{s, Layout::kPlain, DType::kF32, {}, 0}; };
-    RunKernel(state, MakeLoop(body, {plain(z), plain(row)}, {plain(row)}, Threads()).get(),
+    RunKernel(state, MakeLoop(body, {plain(z), plain(row)}, {plain(row)}, Threads(), true).get(),
               {Bytes(z, DType::kF32), Bytes(row, DType::kF32)}, {Bytes(row, DType::kF32)});
   });
 }

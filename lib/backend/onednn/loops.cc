@@ -8,6 +8,7 @@
 #include <cstring>
 #include <limits>
 
+#include "lib/backend/onednn/tile_code.h"
 #include "lib/backend/onednn/vector_ops.h"
 #include "lib/backend/onednn/view.h"
 
@@ -104,7 +105,8 @@ std::vector<Step> MakeSteps(const FusedBody& body, std::vector<int32_t>* at) {
 
 class Loop : public Kernel {
  public:
-  Loop(const FusedBody& body, const std::vector<LoopOperand>& in, const std::vector<LoopOperand>& out, int threads)
+  Loop(const FusedBody& body, const std::vector<LoopOperand>& in, const std::vector<LoopOperand>& out, int threads,
+       bool compile)
       : outs_(body.outs), ops_(GetVectorOps()) {
     std::vector<int32_t> at;
     code_ = MakeSteps(body, &at);
@@ -114,6 +116,7 @@ class Loop : public Kernel {
     ArrangeDimensions(body.space, in, out);
     AssignRegisters();
     FindAliases(body.space, in, out);
+    if (compile) Compile(body);
     const int64_t work = body.space.elements() * static_cast<int64_t>(body.code.size() + 1);
     parts_ = work < 60000 ? 1 : static_cast<int>(std::min<int64_t>(threads, tiles_));
     parts_ = std::max(parts_, 1);
@@ -262,6 +265,26 @@ class Loop : public Kernel {
     }
   }
 
+  // The body in machine code, where its operands lie in tiles as that needs it.
+  void Compile(const FusedBody& body) {
+    std::vector<TileOperand> operands;
+    for (size_t k = 0; k < operands_.size(); ++k) {
+      const bool sum = k >= in_type_.size() && outs_[k - in_type_.size()].reduce == FusedBody::kSum;
+      const int64_t sr = rows_ > 1 ? operands_[k].s[dims_ - 2] : 0, sc = operands_[k].s[dims_ - 1];
+      const bool row = cols_ == 16 && sc == 1 && rows_ > 1 && sr == 0, one = sc == 0 && sr == 0;
+      const bool tile = sc == 1 && (rows_ == 1 || sr == cols_);
+      const DType type = k < in_type_.size() ? in_type_[k] : out_type_[k - in_type_.size()];
+      operands.push_back({sum    ? (row || one ? TileOperand::kSum : TileOperand::kOther)
+                          : tile ? TileOperand::kTile
+                          : row  ? TileOperand::kRow
+                          : one  ? TileOperand::kOne
+                                 : TileOperand::kOther,
+                          type});
+    }
+    const auto outs = operands.begin() + static_cast<std::ptrdiff_t>(in_type_.size());
+    tile_code_ = TileCode::Make(body, {operands.begin(), outs}, {outs, operands.end()});
+  }
+
   size_t PartBytes() const {
     const size_t bytes =
         static_cast<size_t>(registers_) * kTile * sizeof(float) + static_cast<size_t>(acc_total_) * sizeof(double);
@@ -312,6 +335,10 @@ class Loop : public Kernel {
         cached_rows = rows, cached_cols = cols;
       }
       const int64_t n = rows * cols;
+      if (tile_code_ && n % 16 == 0) {
+        RunCode(args, offset, n, acc);
+        continue;
+      }
       for (size_t i = 0; i < code_.size(); ++i) {
         const Step& step = code_[i];
         float* r = regs + reg_[i] * kTile;
@@ -337,6 +364,33 @@ class Loop : public Kernel {
       for (size_t o = 0; o < outs_.size(); ++o)
         if (outs_[o].reduce == FusedBody::kStore)
           Store(at[outs_[o].instr], args.out[o], o, offset[in_type_.size() + o], rows, cols);
+    }
+  }
+
+  // A tile by machine code: what the instructions would do, the sums in the order of ops_.sum_columns and ops_.sum_all.
+  void RunCode(const KernelArgs& args, const int64_t* offset, int64_t n, double* acc) const {
+    const void* operand[kMaxOperands + 1];
+    alignas(64) float sums[kMaxOperands][16];
+    const size_t inputs = in_type_.size();
+    for (size_t i = 0; i < inputs; ++i)
+      operand[i] = static_cast<const char*>(args.in[i]) +
+                   (offset[i] + in_offset_[i]) * static_cast<int64_t>(DTypeSize(in_type_[i]));
+    for (size_t o = 0; o < outs_.size(); ++o)
+      operand[inputs + o] = outs_[o].reduce == FusedBody::kSum
+                                ? static_cast<void*>(sums[o])
+                                : static_cast<char*>(args.out[o]) + (offset[inputs + o] + out_offset_[o]) *
+                                                                        static_cast<int64_t>(DTypeSize(out_type_[o]));
+    tile_code_->Run(operand, n);
+    for (size_t o = 0; o < outs_.size(); ++o) {
+      if (outs_[o].reduce != FusedBody::kSum) continue;
+      double* to = acc + acc_offset_[o] + offset[inputs + o];
+      if (operands_[inputs + o].s[dims_ - 1] == 1) {
+        for (int k = 0; k < 16; ++k) to[k] += static_cast<double>(sums[o][k]);
+      } else {
+        double s = 0;
+        for (float lane : sums[o]) s += static_cast<double>(lane);
+        *to += s;
+      }
     }
   }
 
@@ -479,6 +533,7 @@ class Loop : public Kernel {
   std::vector<int> reg_;
   int registers_ = 0;
   std::vector<bool> alias_;
+  std::unique_ptr<TileCode> tile_code_;  // where there is one, for tiles of whole vectors
   std::vector<int64_t> acc_offset_;
   int64_t acc_total_ = 0;
   int parts_ = 1;
@@ -487,9 +542,9 @@ class Loop : public Kernel {
 }  // namespace
 
 std::unique_ptr<Kernel> MakeLoop(const FusedBody& body, const std::vector<LoopOperand>& in,
-                                 const std::vector<LoopOperand>& out, int threads) {
+                                 const std::vector<LoopOperand>& out, int threads, bool compile) {
   if (body.code.size() > kMaxCode || in.size() + out.size() > kMaxOperands) return nullptr;
-  return std::make_unique<Loop>(body, in, out, threads);
+  return std::make_unique<Loop>(body, in, out, threads, compile);
 }
 
 std::unique_ptr<Kernel> MakeStridedCopy(const Shape& space, const LoopOperand& in, const LoopOperand& out,
@@ -498,7 +553,7 @@ std::unique_ptr<Kernel> MakeStridedCopy(const Shape& space, const LoopOperand& i
   body.space = space;
   body.code.push_back({FusedBody::kLoad, Op::kInput, {0, 0, 0}, 0});
   body.outs.push_back({0, FusedBody::kStore, space});
-  return MakeLoop(body, {in}, {out}, threads);
+  return MakeLoop(body, {in}, {out}, threads, /*compile=*/false);
 }
 
 }  // namespace distil::onednn

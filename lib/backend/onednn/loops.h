@@ -24,9 +24,10 @@ struct LoopOperand {
   int64_t offset = 0;
 };
 
-// nullptr when the body is larger than the engine can hold.
+// nullptr when the body is larger than the engine can hold. `compile`: as machine code where that can be (tile_code.h),
+// with the same bits.
 std::unique_ptr<Kernel> MakeLoop(const FusedBody& body, const std::vector<LoopOperand>& in,
-                                 const std::vector<LoopOperand>& out, int threads);
+                                 const std::vector<LoopOperand>& out, int threads, bool compile);
 
 // out = in, element by element, over any layouts and number formats.
 std::unique_ptr<Kernel> MakeStridedCopy(const Shape& space, const LoopOperand& in, const LoopOperand& out, int threads);

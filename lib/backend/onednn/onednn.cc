@@ -23,6 +23,8 @@ namespace distil {
 namespace onednn {
 namespace {
 
+constexpr int64_t kWorthCode = 4096;  // points of a fused node; machine code for less is not worth its memory
+
 // The OpenMP runtime's settings belong to the calling thread: set while distil works, restored after. oneDNN's kernels
 // wait for as many threads as they were made for, and for ever when there are fewer: so the runtime may not adjust.
 class ThreadScope {
@@ -151,7 +153,7 @@ class OneDnn : public Backend {
         std::vector<LoopOperand> a, b;
         for (ValueId v : n.in) a.push_back(Operand(g.value(v)));
         for (ValueId v : n.out) b.push_back(Operand(g.value(v)));
-        *out = MakeLoop(*n.fused, a, b, threads_);
+        *out = MakeLoop(*n.fused, a, b, threads_, n.fused->space.elements() >= kWorthCode);
         return *out ? Status() : Internal("a fused node is larger than the loop engine can hold");
       }
       case Op::kReorder: return Reorder(g, n, out);
