@@ -61,8 +61,13 @@ DISTIL_HOST_DEVICE inline int Max(int a, int b) { return a < b ? b : a; }
 DISTIL_HOST_DEVICE inline float Min(float a, float b) { return b < a ? b : a; }
 DISTIL_HOST_DEVICE inline float Max(float a, float b) { return a < b ? b : a; }
 DISTIL_HOST_DEVICE inline float Clamp01(float x) { return Min(Max(x, 0.0f), 1.0f); }
-DISTIL_HOST_DEVICE inline float Grey(const float* p, int n) {
-  return n == 3 ? 0.299f * p[0] + 0.587f * p[1] + 0.114f * p[2] : p[0];
+// Of a pixel of N values: all three of an image of three channels; one of another, whose channels do not see each other.
+template <int N>
+DISTIL_HOST_DEVICE inline float Grey(const float* p) {
+  if constexpr (N == 3)
+    return 0.299f * p[0] + 0.587f * p[1] + 0.114f * p[2];
+  else
+    return p[0];
 }
 
 // The k-th order of 0, 1, 2, 3, k from 0 to 23.
@@ -85,27 +90,28 @@ DISTIL_HOST_DEVICE inline void TurnHue(float* p, float t) {
   if (range == 0) return;  // grey has no hue
   float h = v == r ? (g - b) / range : v == g ? 2 + (b - r) / range : 4 + (r - g) / range;
   h = h / 6 + t;
-  h = (h - floorf(h)) * 6;
+  const auto whole = static_cast<float>(static_cast<int>(h));
+  h = (h - (whole > h ? whole - 1 : whole)) * 6;  // less its floor
   const int sector = Min(static_cast<int>(h), 5);
   const float f = h - static_cast<float>(sector), s = range / v;
-  const float x = v * (1 - s), y = v * (1 - s * f), z = v * (1 - s * (1 - f));
-  const float rgb[6][3] = {{v, z, x}, {y, v, x}, {x, v, z}, {x, y, v}, {z, x, v}, {v, x, y}};
-  for (int c = 0; c < 3; ++c) p[c] = Clamp01(rgb[sector][c]);
+  const float of[4] = {v, v * (1 - s), v * (1 - s * f), v * (1 - s * (1 - f))};
+  // Which of them red, green and blue are in sectors 0 to 5, two bits each from the right.
+  const uint32_t which[3] = {0b00'11'01'01'10'00, 0b01'01'10'00'00'11, 0b10'00'00'11'01'01};
+  for (int c = 0; c < 3; ++c) p[c] = Clamp01(of[which[c] >> 2 * sector & 3]);
 }
 
-// A pixel after the first `changes` changes of colour. `n` values: of all three channels, or of one where the image has
-// another number, whose channels do not see each other.
-DISTIL_HOST_DEVICE inline void Color(const ImageDraw& d, int changes, float mean, const uint8_t* from, int n,
-                                     float* p) {
-  for (int c = 0; c < n; ++c) p[c] = static_cast<float>(from[c]) / 255.0f;
+// A pixel after the first `changes` changes of colour.
+template <int N>
+DISTIL_HOST_DEVICE inline void Color(const ImageDraw& d, int changes, float mean, const uint8_t* from, float* p) {
+  for (int c = 0; c < N; ++c) p[c] = static_cast<float>(from[c]) / 255.0f;
   for (int k = 0; k < changes; ++k) {
     const float f = d.factor[k];
-    if (d.change[k] == 3) {
+    if (N == 3 && d.change[k] == 3) {
       TurnHue(p, f);
       continue;
     }
-    const float base = d.change[k] == 0 ? 0.0f : d.change[k] == 1 ? mean : Grey(p, n);
-    for (int c = 0; c < n; ++c) p[c] = Clamp01(p[c] * f + base * (1 - f));
+    const float base = d.change[k] == 0 ? 0.0f : d.change[k] == 1 ? mean : Grey<N>(p);
+    for (int c = 0; c < N; ++c) p[c] = Clamp01(p[c] * f + base * (1 - f));
   }
 }
 
@@ -113,6 +119,65 @@ DISTIL_HOST_DEVICE inline void Color(const ImageDraw& d, int changes, float mean
 DISTIL_HOST_DEVICE inline int Source(int i, int n, bool reflect) {
   if (i >= 0 && i < n) return i;
   return !reflect ? -1 : i < 0 ? -i : 2 * (n - 1) - i;
+}
+
+template <int N>
+DISTIL_HOST_DEVICE inline int64_t GreySum(const ImageChange& c, const ImageDraw& d, const uint8_t* image, int first,
+                                          int step) {
+  const int pixels = c.height * c.width, channels = c.channels;
+  int64_t sum = 0;
+  for (int i = first; i < pixels; i += step) {
+    float p[N];
+    Color<N>(d, d.before_contrast, 0, image + static_cast<int64_t>(i) * channels, p);
+    sum += lrintf(Grey<N>(p) * 1048576.0f);
+  }
+  return sum;
+}
+
+// A pixel of the result: N values, `plane` apart, of channels i to i + N - 1. `from`: its bytes; null: it is black.
+template <int N, bool kJitter>
+DISTIL_HOST_DEVICE inline void WritePixel(const ImageChange& c, const ImageDraw& d, float mean, const uint8_t* from,
+                                          int i, int64_t plane, float* to) {
+  if (!kJitter) {
+    for (int k = 0; k < N; ++k) to[k * plane] = c.table[(i + k) * 256 + (from ? from[k] : 0)];
+    return;
+  }
+  float p[N] = {};
+  if (from) Color<N>(d, d.changes, mean, from, p);
+  for (int k = 0; k < N; ++k) to[k * plane] = p[k] * c.scale[i + k] + c.shift[i + k];
+}
+
+// As WriteRow below, where the compiler knows whether colours change, and how many channels are taken together.
+template <int N, bool kJitter>
+DISTIL_HOST_DEVICE inline void WriteRow(const ImageChange& c, const ImageDraw& d, float mean, const uint8_t* image,
+                                        int y, int first, int step, float* out) {
+  const int width = c.width, channels = N == 3 ? 3 : c.channels, dx = d.dx;
+  const int64_t plane = static_cast<int64_t>(c.height) * width;
+  const bool flip = d.flip, cut = y >= d.top && y < d.bottom;
+  const int sy = Source(y + d.dy, c.height, c.reflect);
+  const uint8_t* row = image + (sy < 0 ? 0 : static_cast<int64_t>(sy) * width * channels);
+  // From `begin` to `end` pixels come from within the image and none is cut out.
+  const int begin = Max(0, flip ? dx : -dx), end = sy < 0 || cut ? 0 : Min(width, flip ? width + dx : width - dx);
+  for (int i = 0; i < channels; i += N) {
+    float* to = out + i * plane + static_cast<int64_t>(y) * width;
+    for (int x = first; x < width; x += step) {
+      if (!kJitter && x >= begin && x < end) {
+        const int by = (flip ? -step : step) * channels;
+        for (int k = 0; k < N; ++k) {
+          const float* table = c.table + (i + k) * 256;
+          int from = ((flip ? width - 1 - x : x) + dx) * channels + i + k;
+          for (int z = x; z < end; z += step, from += by) to[k * plane + z] = table[row[from]];
+        }
+        x += (end - 1 - x) / step * step;
+      } else if (cut && x >= d.left && x < d.right) {
+        for (int k = 0; k < N; ++k) to[k * plane + x] = 0;
+      } else {
+        const int sx = Source((flip ? width - 1 - x : x) + dx, width, c.reflect);
+        const uint8_t* from = sy < 0 || sx < 0 ? nullptr : row + sx * channels + i;
+        WritePixel<N, kJitter>(c, d, mean, from, i, plane, to + x);
+      }
+    }
+  }
 }
 
 }  // namespace images
@@ -151,14 +216,7 @@ DISTIL_HOST_DEVICE inline ImageDraw DrawImage(const ImageChange& c, uint32_t epo
 // For contrast: the sum of grey over pixels first, first + step, ... in units of 2^-20.
 DISTIL_HOST_DEVICE inline int64_t GreySum(const ImageChange& c, const ImageDraw& d, const uint8_t* image, int first,
                                           int step) {
-  const int n = c.channels == 3 ? 3 : 1;
-  int64_t sum = 0;
-  for (int i = first; i < c.height * c.width; i += step) {
-    float p[3];
-    images::Color(d, d.before_contrast, 0, image + static_cast<int64_t>(i) * c.channels, n, p);
-    sum += lrintf(images::Grey(p, n) * 1048576.0f);
-  }
-  return sum;
+  return c.channels == 3 ? images::GreySum<3>(c, d, image, first, step) : images::GreySum<1>(c, d, image, first, step);
 }
 DISTIL_HOST_DEVICE inline float GreyMean(const ImageChange& c, int64_t sum) {
   return static_cast<float>(static_cast<double>(sum) / 1048576.0 / static_cast<double>(c.height * c.width));
@@ -168,30 +226,10 @@ DISTIL_HOST_DEVICE inline float GreyMean(const ImageChange& c, int64_t sum) {
 // contrast changes.
 DISTIL_HOST_DEVICE inline void WriteRow(const ImageChange& c, const ImageDraw& d, float mean, const uint8_t* image,
                                         int y, int first, int step, float* out) {
-  const int width = c.width, channels = c.channels, n = channels == 3 ? 3 : 1;
-  const int64_t plane = static_cast<int64_t>(c.height) * width;
-  const bool flip = d.flip, reflect = c.reflect, jitter = c.jitter, cut = y >= d.top && y < d.bottom;
-  const int dx = d.dx, left = cut ? d.left : 0, right = cut ? d.right : 0;
-  const float* table = c.table;
-  const int sy = images::Source(y + d.dy, c.height, reflect);
-  const uint8_t* row = image + (sy < 0 ? 0 : static_cast<int64_t>(sy) * width * channels);
-  for (int x = first; x < width; x += step) {
-    float* to = out + static_cast<int64_t>(y) * width + x;
-    const int sx = images::Source((flip ? width - 1 - x : x) + dx, width, reflect);
-    const bool black = sy < 0 || sx < 0;
-    const uint8_t* from = row + (black ? 0 : sx * channels);
-    if (x >= left && x < right) {
-      for (int i = 0; i < channels; ++i) to[i * plane] = 0;
-    } else if (!jitter) {
-      for (int i = 0; i < channels; ++i) to[i * plane] = table[i * 256 + (black ? 0 : from[i])];
-    } else {
-      for (int i = 0; i < channels; i += n) {
-        float p[3] = {0, 0, 0};
-        if (!black) images::Color(d, d.changes, mean, from + i, n, p);
-        for (int k = 0; k < n; ++k) to[(i + k) * plane] = p[k] * c.scale[i + k] + c.shift[i + k];
-      }
-    }
-  }
+  if (c.channels == 3 && !c.jitter) return images::WriteRow<3, false>(c, d, mean, image, y, first, step, out);
+  if (c.channels == 3) return images::WriteRow<3, true>(c, d, mean, image, y, first, step, out);
+  if (!c.jitter) return images::WriteRow<1, false>(c, d, mean, image, y, first, step, out);
+  return images::WriteRow<1, true>(c, d, mean, image, y, first, step, out);
 }
 
 }  // namespace distil
