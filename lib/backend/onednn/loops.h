@@ -2,7 +2,8 @@
 //
 // A tile is at most 1024 points of the two innermost dimensions. Its operands are loaded (or used in place when they
 // are contiguous f32), each instruction is one vectorised loop over the tile, and results are stored or reduced.
-// Everything between memory and memory stays in the first-level cache.
+// Everything between memory and memory stays in the first-level cache; with AVX-512, where a tile's operands are together
+// or repeat every 16 points, in registers.
 #pragma once
 
 #include <cstdint>
