@@ -155,6 +155,10 @@ good 'KD' reproduce mine.toml --threads 1 --data tiny.h5 --runs mine --quiet
 sum=$(find mine -name '*.safetensors' -o -name metrics.jsonl | sort | xargs sha256sum)
 good 'KD' reproduce mine.toml --threads 1 --data tiny.h5 --runs mine
 grep -q '5 runs were already done' err || fail "finished runs were not skipped: $(cat err)"
+# Runs that another recipe was the first to need fill this one's table too, also where only plain students are asked for.
+cp mine.toml same.toml
+good 'KD' reproduce same.toml --threads 1 --data tiny.h5 --runs mine --quiet
+good 'Student' reproduce same.toml --threads 1 --data tiny.h5 --runs mine --cell '*:*:ce' --quiet
 good 'KD' reproduce mine.toml --threads 1 --data tiny.h5 --runs mine --restart --quiet
 [[ $sum == "$(find mine -name '*.safetensors' -o -name metrics.jsonl | sort | xargs sha256sum)" ]] || fail 'a second run gave other bits'
 # What --dry-run promised: that memory, to the byte. And two machines' shares make one machine's table.

@@ -168,6 +168,12 @@ Status Trainer::Position(int64_t* step, int64_t* total) const {
   return Check(distil_trainer_position(trainer_, step, total));
 }
 
+Status Trainer::SkipPhase(bool* skipped) {
+  const Status status = Check(distil_trainer_skip_phase(trainer_));
+  *skipped = status.ok();
+  return status.code() == Code::kFailedPrecondition ? Status() : status;
+}
+
 Status Trainer::Algorithms(std::string* text) const {
   const char* chosen = nullptr;
   DISTIL_RETURN_IF_ERROR(Check(distil_trainer_algorithms(trainer_, &chosen)));

@@ -118,8 +118,9 @@ class Trainer {
   Status Step(const ImageBatch& batch, StepResult* result);
   std::vector<std::pair<std::string, double>> Terms() const;  // of the last step
   Status Position(int64_t* step, int64_t* total) const;
+  Status SkipPhase(bool* skipped);                // to the next phase's first step; false in the last one
   Status Algorithms(std::string* text) const;     // that a search chose; "" without one
-  Status Memory(int64_t batch, uint64_t* bytes);  // of all that a step of this size takes
+  Status Memory(int64_t batch, uint64_t* bytes);  // of all that a step of this size takes, in this phase
   Status Save(const std::string& path) const;
   Status Load(const std::string& path);
 

@@ -1,5 +1,6 @@
 #include "harness/suite.h"
 
+#include <algorithm>
 #include <chrono>
 #include <set>
 
@@ -8,6 +9,27 @@
 #include "harness/text.h"
 
 namespace distil::harness {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+double Since(Clock::time_point t) { return std::chrono::duration<double>(Clock::now() - t).count(); }
+
+// Seconds of a step of the phase that the trainer is in.
+Status TimeStep(Prepared* p, double* seconds) {
+  DISTIL_RETURN_IF_ERROR(p->source->Seek(0, 0));
+  for (int i = 0; i < 3; ++i) {  // the first one compiles
+    data::Batch b;
+    DISTIL_RETURN_IF_ERROR(p->source->Next(&b));
+    if (b.count == 0) break;
+    const Clock::time_point begin = Clock::now();
+    StepResult step;
+    DISTIL_RETURN_IF_ERROR(p->trainer->Step({b.images, b.labels, b.ids, b.count}, &step));
+    *seconds = Since(begin);
+  }
+  return {};
+}
+
+}  // namespace
 
 std::string TeacherFile(const std::vector<PlannedRun>& plan, const PlannedRun& run, const SessionOptions& options) {
   if (!run.teacher_weights.empty()) return run.teacher_weights;
@@ -97,18 +119,19 @@ Status EstimateRun(const Device& device, const PlannedRun& run, const data::Data
   DISTIL_RETURN_IF_ERROR(SelectData(dataset, run.limit_train, run.limit_test, &data));
   DISTIL_RETURN_IF_ERROR(Prepare(device, run, data, "", &p));
   const int64_t batch = run.train.at("batch").get<int64_t>();
-  DISTIL_RETURN_IF_ERROR(p.trainer->Memory(batch, &out->bytes));
-  using Clock = std::chrono::steady_clock;
-  auto since = [](Clock::time_point t) { return std::chrono::duration<double>(Clock::now() - t).count(); };
-  double per_step = 0, per_image = 0;
-  for (int i = 0; i < 3; ++i) {  // the first one compiles
-    data::Batch b;
-    DISTIL_RETURN_IF_ERROR(p.source->Next(&b));
-    if (b.count == 0) break;
-    Clock::time_point begin = Clock::now();
-    StepResult step;
-    DISTIL_RETURN_IF_ERROR(p.trainer->Step({b.images, b.labels, b.ids, b.count}, &step));
-    per_step = since(begin);
+  double steps_seconds = 0, per_image = 0;
+  int64_t total = 0;
+  for (bool more = true; more;) {
+    uint64_t bytes = 0;
+    DISTIL_RETURN_IF_ERROR(p.trainer->Memory(batch, &bytes));
+    out->bytes = std::max(out->bytes, bytes);
+    int64_t begin = 0, end = 0;
+    double per_step = 0;
+    DISTIL_RETURN_IF_ERROR(p.trainer->Position(&begin, &total));
+    DISTIL_RETURN_IF_ERROR(TimeStep(&p, &per_step));
+    DISTIL_RETURN_IF_ERROR(p.trainer->SkipPhase(&more));
+    DISTIL_RETURN_IF_ERROR(p.trainer->Position(&end, &total));
+    steps_seconds += per_step * static_cast<double>((more ? end : total) - begin);
   }
   std::unique_ptr<Evaluator> evaluator;
   DISTIL_RETURN_IF_ERROR(Evaluator::Create(*p.student, data.shape, batch, &evaluator));
@@ -120,15 +143,13 @@ Status EstimateRun(const Device& device, const PlannedRun& run, const data::Data
     data::Batch b;
     DISTIL_RETURN_IF_ERROR(test->Next(&b));
     if (b.count == 0) break;
-    Clock::time_point begin = Clock::now();
+    const Clock::time_point begin = Clock::now();
     Score score;
     DISTIL_RETURN_IF_ERROR(evaluator->Add({b.images, b.labels, b.ids, b.count}, &score));
-    per_image = since(begin) / static_cast<double>(b.count);
+    per_image = Since(begin) / static_cast<double>(b.count);
   }
-  int64_t step = 0, total = 0;
-  DISTIL_RETURN_IF_ERROR(p.trainer->Position(&step, &total));
   const double epochs = static_cast<double>(total) / static_cast<double>(p.source->steps_per_epoch());
-  out->seconds = per_step * static_cast<double>(total) + epochs * per_image * static_cast<double>(data.test_samples);
+  out->seconds = steps_seconds + epochs * per_image * static_cast<double>(data.test_samples);
   out->known = true;
   return {};
 }

@@ -41,7 +41,7 @@ struct SuiteResult {
 Status RunPlan(const Device& device, const std::vector<PlannedRun>& plan, const Datasets& datasets,
                const SessionOptions& options, Progress* progress, SuiteResult* result);
 
-// What a run would take on this device: its planned memory, and its time from a few real steps.
+// What a run would take on this device: its planned memory, and its time from a few real steps of each of its phases.
 struct Estimate {
   bool known = false;
   uint64_t bytes = 0;

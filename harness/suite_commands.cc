@@ -1,6 +1,8 @@
 // reproduce and quickstart: whole recipes, with tables at the end.
+#include <algorithm>
 #include <cstdio>
 #include <map>
+#include <set>
 #include <tuple>
 
 #include "data/hdf5_file.h"
@@ -84,32 +86,47 @@ Status CheckFit(const Device& device, const SuiteOptions& o, const std::vector<R
   return CheckFit(device, plan, shapes, o.training.session);
 }
 
+std::string DryRunName(const PlannedRun& run) { return run.Name() + (run.is_teacher ? " (teacher)" : ""); }
+
+// A line of the plan, the first one with headings.
+void PrintPlanLine(const std::vector<std::string>& cells, size_t name_width) {
+  const size_t widths[] = {5, 10, name_width, 6, 10, 12};  // the folder is last
+  std::string line;
+  for (size_t i = 0; i < cells.size(); ++i)
+    line += i < std::size(widths) ? Padded(cells[i], widths[i]) + "  " : cells[i];
+  std::printf("%s\n", line.c_str());
+  std::fflush(stdout);  // an estimate takes its time
+}
+
 int DryRun(const SuiteOptions& o, const std::vector<Recipe>& recipes, const std::vector<PlannedRun>& plan) {
   std::unique_ptr<Device> device;
   Status status = Device::Open(o.common.device, o.common.threads, &device);
   if (status.ok()) status = CheckFit(*device, o, recipes, plan, nullptr);
   if (!status.ok()) return FailInput(status);
   Datasets datasets;
+  std::set<std::string> tried;
   for (const Recipe& recipe : recipes) {
-    if (datasets.count(recipe.dataset)) continue;
-    data::Dataset d;  // generated data need not be written to be measured with
-    if (recipe.synth && o.common.data.empty())
+    if (!tried.insert(recipe.dataset).second) continue;
+    if (recipe.synth && o.common.data.empty()) {  // generated data need not be written to be measured with
+      data::Dataset d;
       status = data::MakeSynth(*recipe.synth, &d);
-    else
+      if (status.ok()) datasets[recipe.dataset] = std::move(d);
+    } else {
       status = GetData(recipe, o, &datasets);
-    if (recipe.synth && o.common.data.empty() && status.ok()) datasets[recipe.dataset] = std::move(d);
+    }
     if (!status.ok() && !o.common.quiet)
-      std::fprintf(stderr, "harness: note: no estimates for '%s': %s\n", recipe.dataset.c_str(),
-                   status.message().c_str());
+      std::fprintf(stderr, "harness: note: no estimates: %s\n", status.message().c_str());
   }
   if (status = CheckFit(*device, o, recipes, plan, &datasets); !status.ok()) return FailInput(status);
   std::map<std::string, Estimate> estimates;
   double total = 0;
-  int left = 0;
+  size_t left = 0, name_width = 3;
   bool all_known = true;
+  for (const PlannedRun& run : plan) name_width = std::max(name_width, Columns(DryRunName(run)));
+  if (!o.common.json) PrintPlanLine({"", "state", "run", "epochs", "memory", "time", "folder"}, name_width);
   for (size_t i = 0; i < plan.size(); ++i) {
     const PlannedRun& run = plan[i];
-    RunStatus state = StatusOf(run, o.training.session);
+    const RunStatus state = StatusOf(run, o.training.session);
     Estimate& e = estimates[run.config_hash];  // seeds cost the same
     auto dataset = datasets.find(run.dataset);
     if (!e.known && dataset != datasets.end() && state != RunStatus::kDone) {
@@ -117,7 +134,7 @@ int DryRun(const SuiteOptions& o, const std::vector<Recipe>& recipes, const std:
       if (!status.ok()) return Fail({status.code(), run.Name() + ": " + status.message()});
     }
     if (state != RunStatus::kDone) ++left, total += e.seconds, all_known = all_known && e.known;
-    const std::string folder = RunPath(run, o.training.session);
+    const std::string folder = RunPath(run, o.training.session), epochs = run.train.at("epochs").dump();
     if (o.common.json) {
       Json line = {{"run", folder},
                    {"status", StatusName(state)},
@@ -129,17 +146,16 @@ int DryRun(const SuiteOptions& o, const std::vector<Recipe>& recipes, const std:
       if (e.known) line["memory_bytes"] = e.bytes, line["seconds"] = e.seconds;
       std::printf("%s\n", Canonical(line).c_str());
     } else {
-      std::printf("%3zu  %-10s  %-40s  %4s epochs  %10s  %14s  %s\n", i + 1, StatusName(state), run.Name().c_str(),
-                  run.train.at("epochs").dump().c_str(), e.known ? Bytes(e.bytes).c_str() : "?",
-                  state == RunStatus::kDone ? "-"
-                  : e.known                 ? Duration(e.seconds).c_str()
-                                            : "?",
-                  folder.c_str());
+      const std::string unknown = state == RunStatus::kDone ? "-" : "?";
+      PrintPlanLine(
+          {std::to_string(i + 1), StatusName(state), DryRunName(run), epochs, e.known ? Bytes(e.bytes) : unknown,
+           e.known && state != RunStatus::kDone ? Duration(e.seconds) : unknown, folder},
+          name_width);
     }
   }
   if (!o.common.json)
-    std::printf("%zu runs, %d left%s%s\n", plan.size(), left, all_known && left ? ", about " : "",
-                all_known && left ? Duration(total).c_str() : "");
+    std::printf("%s, %s left%s%s\n", Count(plan.size(), "run").c_str(), Grouped(left).c_str(),
+                all_known && left ? ", about " : "", all_known && left ? Duration(total).c_str() : "");
   return kExitOk;
 }
 
@@ -158,17 +174,16 @@ int Execute(const SuiteOptions& o, const std::vector<Recipe>& recipes, const std
   if (status = BuiltInBaselines(&baselines); !status.ok()) return Fail(status);
   CatchInterrupts();
   Progress progress(o.common.progress());
-  progress.Note(std::to_string(plan.size()) + " runs on " + device->description());
+  progress.Note(Count(plan.size(), "run") + " on " + device->description());
   SuiteResult result;
   status = RunPlan(*device, plan, datasets, o.training.session, &progress, &result);
   if (!status.ok()) return Fail(status);
   if (result.interrupted) return Stopped("");
-  if (result.skipped) progress.Note(std::to_string(result.skipped) + " runs were already done");
-  std::vector<std::string> names;
-  for (const Recipe& recipe : recipes) names.push_back(recipe.name);
+  if (result.skipped)
+    progress.Note(Count(static_cast<uint64_t>(result.skipped), "run") +
+                  (result.skipped == 1 ? " was already done" : " were already done"));
   *records = std::move(result.records);
-  status = MakeTables(*records, baselines, names, tables);
-  if (!status.ok()) return Fail(status);
+  for (const Recipe& recipe : recipes) tables->push_back(MakeTable(recipe, *records, baselines));
   for (const Table& table : *tables) {
     if (o.common.json)
       std::printf("%s\n", Canonical({{"event", "table"}, {"table", Json::parse(TableJson(table))}}).c_str());

@@ -8,16 +8,6 @@
 namespace distil::harness {
 namespace {
 
-// Columns a terminal gives a text, for the letters that tables use: one for each code point.
-size_t Columns(const std::string& text) {
-  return std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; });
-}
-
-std::string Padded(const std::string& text, size_t width) {
-  size_t have = Columns(text);
-  return have < width ? text + std::string(width - have, ' ') : text;
-}
-
 std::string ColumnTitle(const TableSpec::Column& c) {
   return c.teacher.empty() ? c.student : c.teacher + " → " + c.student;
 }

@@ -4,7 +4,6 @@
 #include <set>
 
 #include "harness/plan.h"
-#include "harness/recipe.h"
 
 namespace distil::harness {
 namespace {
@@ -45,6 +44,12 @@ Status MakeTables(const std::vector<RunRecord>& records, const std::vector<Basel
     out->push_back(BuildTable(spec, records, baselines));
   }
   return {};
+}
+
+Table MakeTable(const Recipe& recipe, const std::vector<RunRecord>& records, const std::vector<Baseline>& baselines) {
+  TableSpec spec = RecipeTable(recipe);
+  AddPaperCells(baselines, &spec);
+  return BuildTable(spec, records, baselines);
 }
 
 }  // namespace distil::harness

@@ -57,6 +57,17 @@ std::string DidYouMean(std::string_view name, const std::vector<std::string>& ca
   return "; known are " + Join(candidates, ", ");
 }
 
+size_t Columns(std::string_view text) {
+  return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; }));
+}
+
+std::string Padded(const std::string& text, size_t width) {
+  const size_t have = Columns(text);
+  return have < width ? text + std::string(width - have, ' ') : text;
+}
+
+std::string Count(uint64_t n, const std::string& what) { return Grouped(n) + " " + what + (n == 1 ? "" : "s"); }
+
 std::string Fixed(double value, int digits) {
   if (!std::isfinite(value)) return std::isnan(value) ? "nan" : value > 0 ? "inf" : "-inf";
   char buffer[400];

@@ -18,6 +18,11 @@ std::string Nearest(std::string_view name, const std::vector<std::string>& candi
 // "; did you mean 'x'?" or, when nothing is near, "; known are a, b, c" ("" for no candidates).
 std::string DidYouMean(std::string_view name, const std::vector<std::string>& candidates);
 
+// Columns that a terminal gives a text, for the letters that are used here: one for each code point.
+size_t Columns(std::string_view text);
+std::string Padded(const std::string& text, size_t width);  // with spaces after it
+std::string Count(uint64_t n, const std::string& what);     // 1 run, 2 runs, 50,000 runs
+
 std::string Fixed(double value, int digits);   // 72.31
 std::string Signed(double value, int digits);  // +0.12 or −0.34 (with a real minus sign)
 std::string Bytes(uint64_t bytes);             // 1.4 GiB

@@ -120,18 +120,6 @@ bool Fit(Graph* g, const Features& t, const Features& s, const std::vector<Term>
   return g->ok();
 }
 
-// A phase ahead of the main one need not be run to learn that the main one cannot be: its first step looks at the
-// networks as the main one will. Nothing of that is computed.
-void CheckFirst(Phase* phase, const std::vector<Term>& terms) {
-  if (phase->steps.empty()) return;
-  phase->steps[0] = [terms, step = phase->steps[0]](StepBuilder& b) {
-    Features t, s = b.Forward("student", StepBuilder::kEval, b.images());
-    if (std::any_of(terms.begin(), terms.end(), [](const Term& term) { return term.method->teacher; }))
-      t = b.Forward("teacher", StepBuilder::kFrozen, b.images());
-    if (b.graph()->ok() && Fit(b.graph(), t, s, terms)) step(b);
-  };
-}
-
 // One step of the main phase: the student and what it minimises.
 void Step(StepBuilder& b, const std::vector<Term>& terms, bool teacher) {
   Graph* g = b.graph();
@@ -185,10 +173,7 @@ Status MakeRecipe(const std::string& expression, const std::map<std::string, std
   } else {
     for (const Term& t : terms) {
       if (!t.method->before) continue;
-      for (Phase& phase : t.method->before(t.options)) {
-        CheckFirst(&phase, terms);
-        r.phases.push_back(std::move(phase));
-      }
+      for (Phase& phase : t.method->before(t.options)) r.phases.push_back(std::move(phase));
     }
     Phase main;
     main.name = "train";

@@ -112,7 +112,7 @@ struct Method {
   Expr (*loss)(Pair& p) = nullptr;
   // Why this pair of networks does not fit, in one sentence, or "". Called before `loss`.
   std::string (*check)(const Features& t, const Features& s, const MethodOptions& o) = nullptr;
-  // Phases ahead of the main one, for a method with a `loss`.
+  // Phases ahead of the main one, for a method with a `loss`. They may take for granted what `check` admits.
   std::vector<Phase> (*before)(const MethodOptions& o) = nullptr;
   // Methods that are more than a term: all phases. They cannot be summed.
   std::vector<Phase> (*phases)(const MethodOptions& o) = nullptr;

@@ -432,13 +432,18 @@ DISTIL_API distil_status distil_trainer_input_ints(distil_trainer* trainer, cons
 /* Steps done, and the number in the whole run: epochs * steps_per_epoch, and those of phases that a method puts before;
  * 0 when steps_per_epoch was not given, which makes the run endless. Steps past the end are refused. */
 DISTIL_API distil_status distil_trainer_position(const distil_trainer* trainer, int64_t* step, int64_t* total);
+/* Goes to the first step of the next phase, for methods that put phases before the main one: what is left of this one is
+ * never done. To look at time and memory of every phase without training through all of them.
+ * DISTIL_FAILED_PRECONDITION in the last phase. */
+DISTIL_API distil_status distil_trainer_skip_phase(distil_trainer* trainer);
 /* The k-th named term of the last step ("loss", "ce", "kd", ...); DISTIL_NOT_FOUND past the end. */
 DISTIL_API distil_status distil_trainer_term(const distil_trainer* trainer, size_t k, const char** name, double* value);
 /* Gradient of the last step's loss by a parameter (before clipping and weight decay); needs the option gradients=1. The
  * role "aux" stands for modules that live only in training: "fitnet.conv.weight". */
 DISTIL_API distil_status distil_trainer_gradient(const distil_trainer* trainer, const char* role, const char* parameter,
                                                  float* values, size_t count);
-/* Memory of the program for batches of this size, compiled or not: known before the first step. */
+/* Memory of the program for batches of this size, compiled or not: known before the first step. Of the phase that the
+ * next step belongs to. */
 DISTIL_API distil_status distil_trainer_memory(distil_trainer* trainer, int64_t batch, distil_memory* memory);
 /* What algorithms=search has chosen so far for each convolution, "" without a search. Given as the option `algorithms`
  * of another run, it repeats this one's bits. Valid until the next call with this trainer. */

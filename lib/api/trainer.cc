@@ -169,6 +169,13 @@ distil_status distil_trainer_position(const distil_trainer* trainer, int64_t* st
   });
 }
 
+distil_status distil_trainer_skip_phase(distil_trainer* trainer) {
+  return Call([&]() -> Status {
+    DISTIL_NEED(trainer);
+    return trainer->trainer->SkipPhase();
+  });
+}
+
 distil_status distil_trainer_term(const distil_trainer* trainer, size_t k, const char** name, double* value) {
   return Call([&]() -> Status {
     DISTIL_NEED(trainer);

@@ -162,7 +162,7 @@ Status Trainer::EnterPhase(size_t phase) {
 
 Status Trainer::CheckPhases() const {
   State state(nullptr, options_.seed);
-  for (size_t p = 0; p < recipe_.phases.size(); ++p) {
+  for (size_t p = recipe_.phases.size(); p-- > 0;) {
     state.optimizer = VariableSet(state.allocate);
     StepContext context;
     std::vector<std::unique_ptr<StepGraph>> graphs;
@@ -556,6 +556,14 @@ Status Trainer::Step(const Batch& batch, StepResult* result) {
   r.epoch = options_.steps_per_epoch > 0 ? step_ / options_.steps_per_epoch : 0;
   ++step_;
   if (result) *result = r;
+  return {};
+}
+
+Status Trainer::SkipPhase() {
+  const Position at = At(step_);
+  if (at.phase + 1 == recipe_.phases.size())
+    return FailedPrecondition("the last phase has none after it that could be skipped to");
+  step_ += PhaseSteps(at.phase) - at.step;
   return {};
 }
 

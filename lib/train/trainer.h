@@ -55,6 +55,8 @@ class Trainer {
                        std::unique_ptr<Trainer>* out);
 
   Status Step(const Batch& batch, StepResult* result);
+  // To the first step of the next phase; what is left of this one is never done.
+  Status SkipPhase();
   // The set that StepSamples reads, for as long as the trainer lives; one for a trainer.
   Status Attach(const ImageSet& set);
   // Step with these samples of the attached set.
@@ -116,7 +118,8 @@ class Trainer {
   Status EnterPhase(size_t phase);
   // Options and variables of a phase as steps are built over them.
   Status PhaseContext(size_t phase, State* state, StepContext* out) const;
-  // Whether every phase can be built, for batches of two: its graphs are made and thrown away.
+  // Whether every phase can be built, for batches of two: its graphs are made and thrown away. The last one, which
+  // checks how the networks fit, comes first.
   Status CheckPhases() const;
   Status BuildGraphs(size_t phase, State* state, StepContext* context, int64_t batch,
                      std::vector<std::unique_ptr<StepGraph>>* out) const;

@@ -660,6 +660,7 @@ TEST(Misuse, Trainers) {
       {"position: trainer", kBad, "trainer is NULL", [&] { return distil_trainer_position(nullptr, &step, &total); }},
       {"position: step", kBad, "step is NULL", [&] { return distil_trainer_position(w.trainer, nullptr, &total); }},
       {"position: total", kBad, "total is NULL", [&] { return distil_trainer_position(w.trainer, &step, nullptr); }},
+      {"skip: trainer", kBad, "trainer is NULL", [&] { return distil_trainer_skip_phase(nullptr); }},
       {"term: trainer", kBad, "trainer is NULL", [&] { return distil_trainer_term(nullptr, 0, &name, &value); }},
       {"term: name", kBad, "name is NULL", [&] { return distil_trainer_term(w.trainer, 0, nullptr, &value); }},
       {"term: value", kBad, "value is NULL", [&] { return distil_trainer_term(w.trainer, 0, &name, nullptr); }},

@@ -70,6 +70,7 @@ static const struct {
     F(distil_trainer_input),
     F(distil_trainer_input_ints),
     F(distil_trainer_position),
+    F(distil_trainer_skip_phase),
     F(distil_trainer_term),
     F(distil_trainer_gradient),
     F(distil_trainer_memory),

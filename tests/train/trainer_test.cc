@@ -422,6 +422,25 @@ TEST(Trainer, PhasesFollowEachOther) {
               "the option steps_per_epoch is needed");
 }
 
+TEST(Trainer, APhaseCanBeSkipped) {
+  Training run("cpu", {"student"});
+  ASSERT_OK(run.Make(MakeTestRecipe(TwoPhases()), kTwoPhases));
+  ASSERT_OK(run.trainer->Step(Samples(0).Floats(), nullptr));
+  const std::string start = run.digest();
+  MemoryInfo first, second;
+  ASSERT_OK(run.trainer->Memory(4, &first));
+  ASSERT_OK(run.trainer->SkipPhase());
+  ASSERT_OK(run.trainer->Memory(4, &second));
+  EXPECT_GT(second.arena, first.arena);  // a gradient of the whole network
+  EXPECT_EQ(run.trainer->step(), 3);
+  EXPECT_EQ(run.trainer->total_steps(), 3 + 4);
+  StepResult r;
+  ASSERT_OK(run.trainer->Step(Samples(3).Floats(), &r));
+  EXPECT_DOUBLE_EQ(r.lr, 0.1);
+  EXPECT_NE(run.digest(), start);
+  ExpectError(run.trainer->SkipPhase(), Code::kFailedPrecondition, "the last phase");
+}
+
 TEST(Trainer, ResumeAcrossPhases) {
   const std::string path = TempPath("phases");
   Training whole("cpu", {"student"});
