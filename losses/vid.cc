@@ -9,6 +9,9 @@
 // Defaults: weight 1, eps 1e-5, v_c = 5 at the start (RepDistiller).
 // Departures from the paper, all RepDistiller's: mu is as wide as the teacher's map throughout and has no batch norm;
 // maps of all stages are compared and the logits are not.
+// mu has no norm, so large maps of the teacher make it diverge at the usual rate: under a wrn_40_2 after 20 steps, whose
+// last maps have a root mean square of 25, the term became infinite within 40 steps at rate 0.05, in PyTorch as here.
+// Under a trained resnet32 it did not.
 #include <algorithm>
 #include <cmath>
 
