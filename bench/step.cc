@@ -118,20 +118,22 @@ class Bench {
       }
     }
     const std::string what = pair + ", batch " + std::to_string(batch) + ", ";
+    std::map<std::string, json> launches;  // of the round with the least floor: a neighbour must not make it look easy
     for (int round = 0; round < o_.rounds; ++round) {
+      const std::string turn = what + "round " + std::to_string(round + 1) + " of " + std::to_string(o_.rounds) + ": ";
       for (auto* group : {&own, &torch})
         for (Contender& c : *group) {
-          ShowProgress(what + "round " + std::to_string(round + 1) + " of " + std::to_string(o_.rounds) + ": " +
-                       c.name);
+          ShowProgress(turn + c.name);
           c.Run(o_.clock);
         }
-    }
-    std::map<std::string, json> launches;
-    if (!o_.no_floor || o_.profile)
+      if (o_.no_floor && !o_.profile) continue;
       for (const std::string& mode : o_.modes) {
-        ShowProgress(what + "launches of " + mode);
-        launches[mode] = Measure(Child("launches", pair, batch, mode, o_.steps));
+        ShowProgress(turn + "launches of " + mode);
+        const json l = Measure(Child("launches", pair, batch, mode, steps));
+        json& least = launches[mode];
+        if (!least.contains("floor_s") || (l.contains("floor_s") && l["floor_s"] < least["floor_s"])) least = l;
       }
+    }
     ShowProgress("");
     return Report(teacher, student, batch, own, torch, launches);
   }
@@ -139,8 +141,8 @@ class Bench {
   json Report(const std::string& teacher, const std::string& student, int64_t batch, const std::vector<Contender>& own,
               const std::vector<Contender>& torch, std::map<std::string, json>& launches) {
     std::printf("\n%s -> %s, batch %lld\n", teacher.c_str(), student.c_str(), static_cast<long long>(batch));
-    std::printf("%-26s %10s %10s %7s %10s %7s %8s %9s %9s %6s\n", "", "median ms", "min ms", "spread", "floor ms",
-                "/floor", "to torch", "planned", "peak MB", "/torch");
+    std::printf("%-26s %10s %10s %7s %10s %7s %6s %8s %9s %9s %6s\n", "", "median ms", "min ms", "spread", "floor ms",
+                "/floor", "best", "to torch", "planned", "peak MB", "/torch");
     json record = {{"teacher", teacher}, {"student", student}, {"batch", batch}};
     for (const Contender& c : own) {
       record["distil"][c.name] = c.Record();
@@ -153,10 +155,11 @@ class Bench {
       const json& l = launches[c.name];
       if (l.contains("floor_s")) {
         const double floor = l["floor_s"];
-        std::printf(" %10.2f %7.2f", floor * 1e3, c.median() / floor);
+        std::printf(" %10.2f %7.2f %6.2f", floor * 1e3, c.median() / floor, c.least() / floor);
         record["distil"][c.name]["over_floor"] = c.median() / floor;
+        record["distil"][c.name]["best_over_floor"] = c.least() / floor;
       } else {
-        std::printf(" %10s %7s", "-", "-");
+        std::printf(" %10s %7s %6s", "-", "-", "-");
       }
       if (!l.is_null()) record["distil"][c.name]["launches"] = l;
       record["distil"][c.name]["images_per_s"] = static_cast<double>(batch) / c.median();
@@ -181,8 +184,8 @@ class Bench {
         std::printf("%-26s %s\n", t.name.c_str(), t.error().c_str());
         continue;
       }
-      std::printf("%-26s %10.2f %10.2f %6.1f%% %10s %7s %8s %9s %9.1f\n", t.name.c_str(), t.median() * 1e3,
-                  t.least() * 1e3, t.spread() * 100, "", "", "", "", t.peak_mb);
+      std::printf("%-26s %10.2f %10.2f %6.1f%% %10s %7s %6s %8s %9s %9.1f\n", t.name.c_str(), t.median() * 1e3,
+                  t.least() * 1e3, t.spread() * 100, "", "", "", "", "", t.peak_mb);
       if (t.last.contains("free_s"))
         std::printf("%-26s %10.2f when nothing waits for the loss, %.1f MB of GPU memory\n", "",
                     t.last["free_s"].get<double>() * 1e3, t.last["peak_gpu_mb"].get<double>());
