@@ -25,10 +25,7 @@ Status LayoutPass::Run(Graph* out) {
       case Op::kMaxPoolScatter:
       case Op::kAvgPool:
       case Op::kAvgPoolGrad: Pool(node); break;
-      case Op::kSlice:
-      case Op::kPad:
-      case Op::kConcat: Move(node); break;
-      default: Plain(node);
+      default: MovesImages(node) ? Move(node) : Plain(node);
     }
     if (!to_.ok()) break;
   }
@@ -59,19 +56,6 @@ ValueId LayoutPass::Want(ValueId v, Layout layout, DType dtype, uint32_t opaque,
 
 ValueId LayoutPass::Natural(ValueId v) {
   return to_.value(map_[v]).layout == Layout::kOpaque ? Want(v, Layout::kPlain, DType::kF32) : map_[v];
-}
-
-std::vector<ValueId> LayoutPass::Alike(const std::vector<ValueId>& in, Layout* layout, DType* dtype) {
-  *layout = Layout::kPlain;
-  *dtype = DType::kBF16;
-  for (ValueId v : in) {
-    const Value& value = to_.value(Natural(v));
-    if (value.layout != Layout::kPlain) *layout = value.layout;
-    if (value.dtype != DType::kBF16) *dtype = DType::kF32;
-  }
-  std::vector<ValueId> out;
-  for (ValueId v : in) out.push_back(Want(v, *layout, *dtype));
-  return out;
 }
 
 ValueId LayoutPass::Add(Node n) {
@@ -125,6 +109,36 @@ void LayoutPass::Pool(const Node& node) {
   if (free) layout = PoolLayout(first.shape[1]);
   Node n = node;
   for (size_t i = 0; i < node.in.size(); ++i) n.in[i] = Want(node.in[i], layout, t);
+  map_[node.out[0]] = Describe(Add(std::move(n)), layout, t);
+}
+
+// Whether a node moves parts of images, or whole channels, and leaves images: any layout without blocks will do.
+bool LayoutPass::MovesImages(const Node& n) const {
+  if (n.in.empty() || n.out.empty()) return false;
+  const Shape &x = from_.value(n.in[0]).shape, &y = from_.value(n.out[0]).shape;
+  const int r = x.rank(), last = y.rank() - 1;
+  if (!Spatial(x) || y.rank() < 4) return false;
+  switch (n.op) {
+    case Op::kSlice:
+    case Op::kPad:
+    case Op::kConcat: return true;
+    case Op::kReshape: return x[0] == y[0] && x[r - 2] == y[last - 1] && x[r - 1] == y[last];
+    case Op::kTranspose: return n.ints[0] == 0 && *(n.ints.end() - 2) == r - 2 && n.ints.back() == r - 1;
+    default: return false;
+  }
+}
+
+// Channels-last unless all lie row-major (in blocks, parts would have to be whole ones), and in f32 unless all are bf16.
+void LayoutPass::Move(const Node& node) {
+  Layout layout = Layout::kPlain;
+  DType t = DType::kBF16;
+  for (ValueId v : node.in) {
+    const Value& value = to_.value(Natural(v));
+    if (value.layout != Layout::kPlain) layout = Layout::kNhwc;
+    if (value.dtype != DType::kBF16) t = DType::kF32;
+  }
+  Node n = node;
+  for (ValueId& v : n.in) v = Want(v, layout, t);
   map_[node.out[0]] = Describe(Add(std::move(n)), layout, t);
 }
 

@@ -1,6 +1,7 @@
 // LayoutPass: rewrites a graph so that every operand lies as its kernel needs it, with Reorder nodes where layout or
-// number format change. What is the same for every backend is here: the walk, one Reorder for all who ask for the same,
-// fused nodes and pooling that follow their operands. A backend says how its convolutions want their operands.
+// number format change. What is the same for every backend is here: the walk, one Reorder for all who ask for the same;
+// fused nodes, pooling, and what moves parts of images or their channels follow their operands. A backend says how its
+// convolutions want theirs.
 //
 // Afterwards outputs and next values of variables lie row-major in f32.
 #pragma once
@@ -20,12 +21,12 @@ class LayoutPass {
   Status Run(Graph* out);
 
  protected:
-  // An image with something to gain from a layout: [n,c,1,1] is the same in all of them.
-  static bool Spatial(const Shape& s) { return s.rank() == 4 && s[2] * s[3] > 1; }
+  // An image with something to gain from a layout: [n,c,1,1] is the same in all of them. In the midst of a channel
+  // shuffle the channels have two axes.
+  static bool Spatial(const Shape& s) { return s.rank() >= 4 && s[s.rank() - 2] * s[s.rank() - 1] > 1; }
 
   virtual Status Conv(const Node& node) = 0;
   virtual void MatMul(const Node& node) { Plain(node); }
-  virtual void Move(const Node& node) { Plain(node); }  // Slice, Pad and Concat
   // For a pool whose operands have no preference: images of so many channels.
   virtual Layout PoolLayout(int64_t channels) const = 0;
 
@@ -33,8 +34,6 @@ class LayoutPass {
   ValueId Want(ValueId v, Layout layout, DType dtype, uint32_t opaque = 0, int64_t groups = 1);
   // As it is, unless only a convolution can read it.
   ValueId Natural(ValueId v);
-  // As Natural, but all in the layout of those that have one, and in f32 unless all are bf16: for ops that move numbers.
-  std::vector<ValueId> Alike(const std::vector<ValueId>& in, Layout* layout, DType* dtype);
   // Adds a node with one output.
   ValueId Add(Node n);
   // How a new value lies. Says row-major for values whose layout makes no difference.
@@ -49,6 +48,8 @@ class LayoutPass {
  private:
   void Fused(const Node& node);
   void Pool(const Node& node);
+  bool MovesImages(const Node& node) const;
+  void Move(const Node& node);
 
   bool bf16_;
   std::vector<bool> read_;  // by a node: those that are not are only outputs or next values of variables

@@ -63,7 +63,7 @@ class LayoutBlind : public Backend {
   std::unique_ptr<Backend> reference_;
 };
 
-bool Spatial(const Shape& s) { return s.rank() == 4 && s[2] * s[3] > 1; }
+bool Spatial(const Shape& s) { return s.rank() >= 4 && s[s.rank() - 2] * s[s.rank() - 1] > 1; }
 
 // What the kernels rely on.
 void ExpectOperandsFit(const Graph& g, const CompileOptions& options) {
@@ -126,6 +126,15 @@ void ExpectOperandsFit(const Graph& g, const CompileOptions& options) {
           if (Spatial(at(v).shape) && Spatial(y.shape)) {
             EXPECT_EQ(at(v).layout, y.layout);
           }
+        }
+        break;
+      case Op::kReshape:
+      case Op::kTranspose:
+        EXPECT_EQ(at(n.in[0]).dtype, y.dtype);
+        EXPECT_EQ(at(n.in[0]).layout, y.layout);
+        if (!plain(n.out[0])) {  // whole channels move, or get another number of axes
+          const Shape &from = at(n.in[0]).shape, &to = y.shape;
+          for (int d : {0, -2, -1}) EXPECT_EQ(from[d < 0 ? from.rank() + d : d], to[d < 0 ? to.rank() + d : d]);
         }
         break;
       default:
@@ -328,6 +337,9 @@ INSTANTIATE_TEST_SUITE_P(Pairs, CudaSteps,
                          testing::Values(Setting{"ce", "", "resnet8", 2, 16, ""},
                                          Setting{"kd", "resnet8x4", "resnet8", 2, 16, ""},
                                          Setting{"kd", "vgg8", "vgg8", 2, 32, ""},
+                                         Setting{"kd", "resnet8", "shufflenet_v1", 2, 16, ""},
+                                         Setting{"ce", "", "shufflenet_v2", 2, 16, ""},
+                                         Setting{"kd", "resnet8", "mobilenet_v2_x0_5", 2, 32, ""},
                                          Setting{"kd+at", "wrn_16_2", "wrn_16_1", 2, 16, ""}),
                          [](const auto& info) { return info.param.teacher + "_" + info.param.student; });
 

@@ -250,7 +250,8 @@ Operand OperandOf(const Value& v) {
   Operand o{v.dtype, std::vector<int64_t>(static_cast<size_t>(s.rank()), 0), 0};
   std::vector<int> order;  // axes from the fastest
   for (int d = s.rank() - 1; d >= 0; --d) order.push_back(d);
-  if (v.layout == Layout::kNhwc && s.rank() == 4) order = {1, 3, 2, 0};
+  // Channels last are all axes between the first and the last two: a channel shuffle has two of them.
+  if (v.layout == Layout::kNhwc && s.rank() >= 4) std::rotate(order.begin(), order.begin() + 2, order.end() - 1);
   int64_t run = 1;
   for (int d : order) {
     o.stride[static_cast<size_t>(d)] = s[d] == 1 ? 0 : run;

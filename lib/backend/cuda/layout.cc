@@ -139,14 +139,6 @@ class Assigner : public LayoutPass {
     map_[node.out[0]] = Describe(Add(std::move(n)), Layout::kPlain, DType::kF32);
   }
 
-  void Move(const Node& node) override {
-    Layout layout = Layout::kPlain;
-    DType t;
-    Node n = node;
-    n.in = Alike(node.in, &layout, &t);
-    map_[node.out[0]] = Describe(Add(std::move(n)), layout, t);
-  }
-
   const ConvCheck& check_;
   const CompileOptions& options_;
 };

@@ -8,8 +8,8 @@
 //   bf16, TF32    images and weights kNhwc (a weight's axes o,i,kh,kw stored as o,kh,kw,i), from the images' Reorder at
 //                 the input to the global pooling; weights of frozen networks are reordered once. Trained ones are once
 //                 a step, by the conversion to bf16 that they need anyway; weight gradients are read where they lie.
-// Fused, Slice, Pad, Concat and pooling nodes keep the layout of their images; a Fused node may have operands in
-// several. All else is row-major in f32. (tests/cuda/cudnn_engines_test shows on the real library which layouts its
+// Fused, Slice, Pad, Concat and pooling nodes and channel shuffles keep the layout of their images; a Fused node may have
+// operands in several. All else is row-major in f32. (tests/cuda/cudnn_engines_test shows on the real library which layouts its
 // engines take without a workspace for transposed images. Speed was not measured: no GPU has run this.)
 //
 // bf16 mode: `low` values are kept in bf16; convolutions and large products of networks compute on bf16 factors with f32

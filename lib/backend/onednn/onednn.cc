@@ -14,6 +14,7 @@
 #include "lib/backend/onednn/pool.h"
 #include "lib/backend/onednn/primitives.h"
 #include "lib/backend/onednn/vector_ops.h"
+#include "lib/backend/onednn/view.h"
 #include "lib/backend/onednn/winograd.h"
 #include "lib/expr/lower.h"
 #include "lib/graph/fold.h"
@@ -52,16 +53,6 @@ class Copy : public Kernel {
 };
 
 LoopOperand Operand(const Value& v) { return {v.shape, v.layout, v.dtype, {}, 0}; }
-
-std::vector<int64_t> RowMajor(const Shape& s) {
-  std::vector<int64_t> strides(static_cast<size_t>(s.rank()));
-  int64_t run = 1;
-  for (int i = s.rank() - 1; i >= 0; --i) {
-    strides[static_cast<size_t>(i)] = run;
-    run *= s[i];
-  }
-  return strides;
-}
 
 // Pad and Concat write parts of their output: several strided copies, after clearing it if they leave gaps.
 class Assemble : public Kernel {
@@ -166,21 +157,21 @@ class OneDnn : public Backend {
     if (y.index || (!n.in.empty() && in(0).index)) return reference_->MakeKernel(g, id, out);
     switch (n.op) {
       case Op::kTranspose: {
-        LoopOperand x{y.shape, Layout::kPlain, DType::kF32, {}, 0};
-        const std::vector<int64_t> strides = RowMajor(in(0).shape);
+        LoopOperand x{y.shape, Layout::kPlain, in(0).dtype, {}, 0};
+        const auto strides = Strides(in(0).shape, in(0).layout);
         for (int64_t p : n.ints) x.strides.push_back(strides[static_cast<size_t>(p)]);
         *out = MakeStridedCopy(y.shape, x, Operand(y), threads_);
         return {};
       }
       case Op::kSlice: {
         const SliceAttrs a = SliceAttrs::Unpack(n.ints);
-        *out = MakeStridedCopy(y.shape, Part(a, y.shape, in(0).shape), Operand(y), threads_);
+        *out = MakeStridedCopy(y.shape, Part(a, y.shape, in(0)), Operand(y), threads_);
         return {};
       }
       case Op::kPad: {
         const SliceAttrs a = SliceAttrs::Unpack(n.ints);
         std::vector<std::unique_ptr<Kernel>> parts;
-        parts.push_back(MakeStridedCopy(in(0).shape, Operand(in(0)), Part(a, in(0).shape, y.shape), threads_));
+        parts.push_back(MakeStridedCopy(in(0).shape, Operand(in(0)), Part(a, in(0).shape, y), threads_));
         *out = std::make_unique<Assemble>(Bytes(g, n.out[0]), std::move(parts));
         return {};
       }
@@ -194,7 +185,7 @@ class OneDnn : public Backend {
           SliceAttrs a{std::vector<int64_t>(rank, 0), {}, std::vector<int64_t>(rank, 1)};
           a.begin[axis] = begin;
           begin += s[static_cast<int>(axis)];
-          parts.push_back(MakeStridedCopy(s, Operand(g.value(v)), Part(a, s, y.shape), threads_));
+          parts.push_back(MakeStridedCopy(s, Operand(g.value(v)), Part(a, s, y), threads_));
         }
         *out = std::make_unique<Assemble>(0, std::move(parts));
         return {};
@@ -242,9 +233,10 @@ class OneDnn : public Backend {
     return {};
   }
 
-  // A part of a row-major tensor as a copy's operand.
-  static LoopOperand Part(const SliceAttrs& a, const Shape& part, const Shape& whole) {
-    LoopOperand o{part, Layout::kPlain, DType::kF32, RowMajor(whole), 0};
+  // A part of a tensor, which has no blocks, as a copy's operand.
+  static LoopOperand Part(const SliceAttrs& a, const Shape& part, const Value& whole) {
+    const auto strides = Strides(whole.shape, whole.layout);
+    LoopOperand o{part, Layout::kPlain, whole.dtype, {strides.begin(), strides.begin() + whole.shape.rank()}, 0};
     for (size_t i = 0; i < o.strides.size(); ++i) {
       o.offset += a.begin[i] * o.strides[i];
       o.strides[i] *= a.step[i];
