@@ -26,6 +26,18 @@ bool WinogradFits(const ConvSpec& s) {
 // oneDNN 2.6 by input does not share its work among threads where the input has 32 channels.
 bool TurnedFits(const ConvSpec& s) { return CanTurn(s) && !s.bf16 && s.x[1] == 32; }
 
+// Products are faster than oneDNN 2.6's convolutions channels-last where a group has some width: by weight by half and
+// more, and they need no reordered weights.
+bool ProductFits(const ConvSpec& s) {
+  return CanMultiply(s) && (s.attrs.groups == 1 || std::min(s.w[0] / s.attrs.groups, s.w[1]) >= 16);
+}
+
+// What does not mix channels, or is a product, is about as fast channels-last as in blocks.
+bool EqualInLayouts(const ConvSpec& s) {
+  const ConvAttrs& a = s.attrs;
+  return (a.groups == s.x[1] && a.groups == s.y[1]) || (s.w[2] * s.w[3] == 1 && a.stride[0] * a.stride[1] == 1);
+}
+
 // What oneDNN 2.6 gets wrong, found by tests/ops on random shapes. Such convolutions compute otherwise.
 bool WrongInBf16(const ConvSpec& s) {
   // jit_bf16_1x1, backward by data: odd output channels. Backward by weights: a single column at stride 2.
@@ -50,9 +62,10 @@ class Assigner : public LayoutPass {
   }
 
   // The layouts of a convolution's images, best first: both in blocks, or a first layer's images as they come, or both
-  // channels-last, or both row-major.
-  std::vector<std::pair<Layout, Layout>> LayoutsFor(const ConvSpec& s) const {
+  // channels-last, or both row-major. Where blocks are no better, images that lie channels-last stay so.
+  std::vector<std::pair<Layout, Layout>> LayoutsFor(const ConvSpec& s, Layout have) const {
     std::vector<std::pair<Layout, Layout>> ways;
+    if (have == Layout::kNhwc && EqualInLayouts(s)) ways.emplace_back(Layout::kNhwc, Layout::kNhwc);
     if (LayoutFor(s.y[1]) == Layout::kBlocked16) {
       if (LayoutFor(s.x[1]) == Layout::kBlocked16) ways.emplace_back(Layout::kBlocked16, Layout::kBlocked16);
       if (s.x[1] <= 4) ways.emplace_back(Layout::kPlain, Layout::kBlocked16);
@@ -85,14 +98,19 @@ class Assigner : public LayoutPass {
 
   // Layouts and algorithm of a convolution, and what its weight becomes: the first way for which oneDNN has more than
   // its reference code.
-  Status Choose(ConvSpec* s, OpaqueLayout* weight) {
+  Status Choose(Layout have, ConvSpec* s, OpaqueLayout* weight) {
     Status status;
     ConvSpec first;
-    const auto ways = LayoutsFor(*s);
+    const auto ways = LayoutsFor(*s, have);
     for (size_t i = 0; i < ways.size(); ++i) {
       s->x_layout = Spatial(s->x) ? ways[i].first : Layout::kPlain;
       s->y_layout = Spatial(s->y) ? ways[i].second : Layout::kPlain;
       if (i == 0) first = *s;
+      if (ProductFits(*s)) {
+        s->attrs.algorithm = kProduct;
+        *weight = {};
+        return {};
+      }
       s->attrs.algorithm = InBlocks(*s) ? Algorithm(*s) : kDirect;
       if (s->attrs.algorithm == kWinograd && s->kind != ConvKind::kWeight && WinogradWeightBytes(s->w) > kLargeWeight) {
         s->attrs.algorithm = kWinogradInside;
@@ -127,13 +145,14 @@ class Assigner : public LayoutPass {
     }
     s.bf16 = Low(node.out[0]) && !WrongInBf16(s);
     OpaqueLayout weight;
-    DISTIL_RETURN_IF_ERROR(Choose(&s, &weight));
+    DISTIL_RETURN_IF_ERROR(Choose(to_.value(Natural(node.in[0])).layout, &s, &weight));
     const DType t = s.bf16 ? DType::kBF16 : DType::kF32;
     const auto opaque = static_cast<uint32_t>(to_.opaque().size());
     to_.opaque().push_back(weight);
     const int64_t groups = s.attrs.groups;
     const bool winograd = s.attrs.algorithm == kWinograd;
-    const bool inside = s.attrs.algorithm == kWinogradInside;
+    const bool product = s.attrs.algorithm == kProduct;
+    const bool inside = s.attrs.algorithm == kWinogradInside || product;  // reads weights as they are
     const DType weights = winograd || inside ? DType::kF32 : t;
     const Layout packed = inside ? Layout::kPlain : Layout::kOpaque;
     Node n = node;
@@ -146,7 +165,7 @@ class Assigner : public LayoutPass {
       n.in = {Want(node.in[0], s.y_layout, t), Want(node.in[1], packed, weights, opaque, groups)};
     } else {
       n.in = {Want(node.in[0], s.x_layout, t), Want(node.in[1], s.y_layout, t)};
-      if (winograd) {
+      if (winograd || product) {
         map_[node.out[0]] = Describe(Add(std::move(n)), Layout::kPlain, DType::kF32);
         return {};
       }

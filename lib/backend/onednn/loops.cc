@@ -188,6 +188,15 @@ class Loop : public Kernel {
     const View& lead = leader >= 0 ? views[static_cast<size_t>(leader)] : full;
     std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return lead.stride[a] > lead.stride[b]; });
 
+    // A short last dimension of the leader, as at the end of a channel shuffle, goes outside of one along which another
+    // operand is contiguous.
+    if (const size_t n = order.size(); n > 1 && full.size[order[n - 1]] < 16)
+      for (size_t k = 0; k < views.size(); ++k)
+        if (covers(views[k]) && views[k].stride[order[n - 2]] == 1 && full.size[order[n - 2]] >= 16) {
+          std::swap(order[n - 2], order[n - 1]);
+          break;
+        }
+
     operands_.assign(views.size(), {});
     for (int d : order) {
       const int64_t n = full.size[d];

@@ -134,6 +134,10 @@ class OneDnn : public Backend {
           *out = MakeWinograd(SpecOf(g, n), threads_);
           return {};
         }
+        if (algorithm == kProduct) {
+          *out = MakeProduct(SpecOf(g, n));
+          return {};
+        }
         if (algorithm == kTurned) return library_.Conv(Turned(SpecOf(g, n)), out);
         const Value& weight = n.op == Op::kConv2dWeight ? y : in(1);
         if (weight.layout != Layout::kOpaque) return reference_->MakeKernel(g, id, out);

@@ -11,9 +11,10 @@
 
 namespace distil::onednn {
 
-// ConvAttrs::algorithm: oneDNN's direct one; winograd.h, with transformed weights or (inside) with row-major ones; or, by input at stride 1, oneDNN's forward one with the kernel
-// turned by 180 degrees and its channels exchanged.
-inline constexpr int64_t kDirect = 0, kWinograd = 1, kTurned = 2, kWinogradInside = 3;
+// ConvAttrs::algorithm: oneDNN's direct one; winograd.h, with transformed weights or (inside) with row-major ones; by
+// input at stride 1, oneDNN's forward one with the kernel turned by 180 degrees and its channels exchanged; or, of 1x1
+// kernels over channels-last images, products of matrices, one for each group.
+inline constexpr int64_t kDirect = 0, kWinograd = 1, kTurned = 2, kWinogradInside = 3, kProduct = 4;
 
 // OpaqueLayout::form of weights: oneDNN's, turned or not, or transformed for Winograd's convolution forward or by input.
 inline constexpr int64_t kLibraryForm = 0, kTurnedForm = 1, kWinogradForm = 2, kWinogradInputForm = 3;
@@ -21,6 +22,10 @@ inline constexpr int64_t kLibraryForm = 0, kTurnedForm = 1, kWinogradForm = 2, k
 // Whether a convolution by input can be computed as a turned one, and the forward convolution that it then is.
 bool CanTurn(const ConvSpec& s);
 ConvSpec Turned(const ConvSpec& s);
+
+// A 1x1 convolution as products. Its weight is row-major f32. The images are channels-last f32, nothing is fused.
+bool CanMultiply(const ConvSpec& s);
+std::unique_ptr<Kernel> MakeProduct(const ConvSpec& s);
 
 class Library {
  public:
