@@ -132,6 +132,10 @@ class Assigner : public LayoutPass {
       if (status.ok() && !slow) return {};
     }
     *s = first;
+    if (s->bf16) {  // of f32 it has more
+      s->bf16 = false;
+      return Choose(have, s, weight);
+    }
     return library_.WeightLayout(*s, weight);
   }
 
