@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <numeric>
 
 #include "lib/backend/onednn/tile_code.h"
 #include "lib/backend/onednn/vector_ops.h"
@@ -222,6 +223,8 @@ class Loop : public Kernel {
     cols_ = std::min(size_[dims_ - 1], kTile);
     col_tiles_ = (size_[dims_ - 1] + cols_ - 1) / cols_;
     rows_ = dims_ > 1 && col_tiles_ == 1 ? std::min(size_[dims_ - 2], std::max<int64_t>(1, kTile / cols_)) : 1;
+    if (dims_ > 1 && rows_ < size_[dims_ - 2])  // whole vectors in a tile, where that can be
+      if (const int64_t whole = 16 / std::gcd(cols_, int64_t{16}); rows_ > whole) rows_ -= rows_ % whole;
     row_tiles_ = dims_ > 1 ? (size_[dims_ - 2] + rows_ - 1) / rows_ : 1;
     outer_ = 1;
     for (int d = 0; d < dims_ - 2; ++d) outer_ *= size_[d];
@@ -274,22 +277,39 @@ class Loop : public Kernel {
     }
   }
 
-  // The body in machine code, where its operands lie in tiles as that needs it.
-  void Compile(const FusedBody& body) {
+  // The body in machine code. Inputs that lie in ways that it does not read are gathered first, and outputs in ways that
+  // it does not write are stored as a tile, and from there reduced or stored: the tiles stay in the first-level cache.
+  void Compile(FusedBody body) {
     std::vector<TileOperand> operands;
     for (size_t k = 0; k < operands_.size(); ++k) {
-      const bool sum = k >= in_type_.size() && outs_[k - in_type_.size()].reduce == FusedBody::kSum;
+      const bool input = k < in_type_.size();
+      const size_t o = k - in_type_.size();
+      const bool reduces = !input && outs_[o].reduce != FusedBody::kStore;
+      const bool sum = reduces && outs_[o].reduce == FusedBody::kSum;
       const int64_t sr = rows_ > 1 ? operands_[k].s[dims_ - 2] : 0, sc = operands_[k].s[dims_ - 1];
       const bool row = cols_ == 16 && sc == 1 && rows_ > 1 && sr == 0, one = sc == 0 && sr == 0;
       const bool tile = sc == 1 && (rows_ == 1 || sr == cols_);
-      const DType type = k < in_type_.size() ? in_type_[k] : out_type_[k - in_type_.size()];
-      operands.push_back({sum    ? (row || one ? TileOperand::kSum : TileOperand::kOther)
-                          : tile ? TileOperand::kTile
-                          : row  ? TileOperand::kRow
-                          : one  ? TileOperand::kOne
-                                 : TileOperand::kOther,
-                          type});
+      const DType type = input ? in_type_[k] : out_type_[o];
+      TileOperand::Kind kind = TileOperand::kOther;
+      if (sum && (row || one)) kind = TileOperand::kSum;
+      if (!reduces && tile && type != DType::kI32) kind = TileOperand::kTile;
+      if (input && kind == TileOperand::kOther && row && type != DType::kI32) kind = TileOperand::kRow;
+      if (input && kind == TileOperand::kOther && one && type == DType::kF32) kind = TileOperand::kOne;
+      by_tile_.push_back(-1);
+      if (kind == TileOperand::kOther) {
+        for (size_t i = 0; i < code_.size() && input; ++i)
+          if (code_[i].kind == Step::kLoad && code_[i].arg[0] == static_cast<int32_t>(k))
+            by_tile_[k] = static_cast<int32_t>(i);
+        if (!input) by_tile_[k] = outs_[o].instr, body.outs[o].reduce = FusedBody::kStore;
+        operands.push_back({TileOperand::kTile, DType::kF32});
+      } else {
+        operands.push_back({kind, type});
+      }
     }
+    // Nothing to compute between gathering and reducing.
+    if (std::none_of(code_.begin(), code_.end(), [](const Step& s) { return s.args > 0; }) &&
+        std::any_of(by_tile_.begin(), by_tile_.end(), [](int32_t i) { return i >= 0; }))
+      return;
     const auto outs = operands.begin() + static_cast<std::ptrdiff_t>(in_type_.size());
     tile_code_ = TileCode::Make(body, {operands.begin(), outs}, {outs, operands.end()});
   }
@@ -345,7 +365,7 @@ class Loop : public Kernel {
       }
       const int64_t n = rows * cols;
       if (tile_code_ && n % 16 == 0) {
-        RunCode(args, offset, n, acc);
+        RunCode(args, offset, rows, cols, regs, cached, acc);
         continue;
       }
       for (size_t i = 0; i < code_.size(); ++i) {
@@ -377,24 +397,39 @@ class Loop : public Kernel {
   }
 
   // A tile by machine code: what the instructions would do, the sums in the order of ops_.sum_columns and ops_.sum_all.
-  void RunCode(const KernelArgs& args, const int64_t* offset, int64_t n, double* acc) const {
+  void RunCode(const KernelArgs& args, const int64_t* offset, int64_t rows, int64_t cols, float* regs,
+               const void** cached, double* acc) const {
     const void* operand[kMaxOperands + 1];
     alignas(64) float sums[kMaxOperands][16];
     const size_t inputs = in_type_.size();
-    for (size_t i = 0; i < inputs; ++i)
-      operand[i] = static_cast<const char*>(args.in[i]) +
-                   (offset[i] + in_offset_[i]) * static_cast<int64_t>(DTypeSize(in_type_[i]));
-    for (size_t o = 0; o < outs_.size(); ++o)
-      operand[inputs + o] = outs_[o].reduce == FusedBody::kSum
-                                ? static_cast<void*>(sums[o])
-                                : static_cast<char*>(args.out[o]) + (offset[inputs + o] + out_offset_[o]) *
-                                                                        static_cast<int64_t>(DTypeSize(out_type_[o]));
-    tile_code_->Run(operand, n);
-    for (size_t o = 0; o < outs_.size(); ++o) {
-      if (outs_[o].reduce != FusedBody::kSum) continue;
-      double* to = acc + acc_offset_[o] + offset[inputs + o];
-      if (operands_[inputs + o].s[dims_ - 1] == 1) {
-        for (int k = 0; k < 16; ++k) to[k] += static_cast<double>(sums[o][k]);
+    auto tile = [&](size_t k) { return regs + reg_[static_cast<size_t>(by_tile_[k])] * kTile; };
+    for (size_t i = 0; i < inputs; ++i) {
+      if (by_tile_[i] >= 0)
+        operand[i] = Load(args.in[i], i, offset[i], rows, cols, tile(i), &cached[by_tile_[i]]);
+      else
+        operand[i] = static_cast<const char*>(args.in[i]) +
+                     (offset[i] + in_offset_[i]) * static_cast<int64_t>(DTypeSize(in_type_[i]));
+    }
+    for (size_t o = 0, k = inputs; o < outs_.size(); ++o, ++k) {
+      if (by_tile_[k] >= 0)
+        operand[k] = tile(k);
+      else if (outs_[o].reduce == FusedBody::kSum)
+        operand[k] = sums[o];
+      else
+        operand[k] = static_cast<char*>(args.out[o]) +
+                     (offset[k] + out_offset_[o]) * static_cast<int64_t>(DTypeSize(out_type_[o]));
+    }
+    tile_code_->Run(operand, rows * cols);
+    for (size_t o = 0, k = inputs; o < outs_.size(); ++o, ++k) {
+      if (outs_[o].reduce == FusedBody::kStore) {
+        if (by_tile_[k] >= 0) Store(tile(k), args.out[o], o, offset[k], rows, cols);
+        continue;
+      }
+      double* to = acc + acc_offset_[o] + offset[k];
+      if (by_tile_[k] >= 0) {
+        Reduce(tile(k), outs_[o].reduce, to, operands_[k], rows, cols);
+      } else if (operands_[k].s[dims_ - 1] == 1) {
+        for (int lane = 0; lane < 16; ++lane) to[lane] += static_cast<double>(sums[o][lane]);
       } else {
         double s = 0;
         for (float lane : sums[o]) s += static_cast<double>(lane);
@@ -543,6 +578,7 @@ class Loop : public Kernel {
   int registers_ = 0;
   std::vector<bool> alias_;
   std::unique_ptr<TileCode> tile_code_;  // where there is one, for tiles of whole vectors
+  std::vector<int32_t> by_tile_;         // of each operand: the instruction that has its tile, -1 for those in place
   std::vector<int64_t> acc_offset_;
   int64_t acc_total_ = 0;
   int parts_ = 1;
