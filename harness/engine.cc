@@ -36,6 +36,8 @@ distil_batch ToBatch(const ImageBatch& b) {
   return batch;
 }
 
+StepResult ToResult(const distil_step_result& r) { return {r.loss, r.lr, r.step, r.correct, r.count}; }
+
 std::string Text(const char* text) { return text ? text : ""; }
 
 }  // namespace
@@ -150,9 +152,20 @@ Status Trainer::Attach(const ImageBatch& samples, const ImageShape& shape) {
 Status Trainer::Step(const ImageBatch& b, StepResult* result) {
   distil_batch batch = ToBatch(b);
   distil_step_result step = DISTIL_STEP_RESULT_INIT;
-  DISTIL_RETURN_IF_ERROR(Check(b.images ? distil_trainer_step(trainer_, &batch, &step)
-                                        : distil_trainer_step_samples(trainer_, b.ids, b.count, &step)));
-  *result = {step.loss, step.lr, step.correct};
+  distil_step_result* wanted = result ? &step : nullptr;
+  DISTIL_RETURN_IF_ERROR(Check(b.images ? distil_trainer_step(trainer_, &batch, wanted)
+                                        : distil_trainer_step_samples(trainer_, b.ids, b.count, wanted)));
+  if (result) *result = ToResult(step);
+  return {};
+}
+
+Status Trainer::Result(bool wait, StepResult* result, bool* found) {
+  distil_step_result step = DISTIL_STEP_RESULT_INIT;
+  const distil_status status = distil_trainer_result(trainer_, wait ? 1 : 0, &step);
+  *found = status == DISTIL_OK;
+  if (status == DISTIL_NOT_FOUND) return {};
+  DISTIL_RETURN_IF_ERROR(Check(status));
+  *result = ToResult(step);
   return {};
 }
 

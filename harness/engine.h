@@ -100,7 +100,7 @@ class Evaluator {
 
 struct StepResult {
   double loss = 0, lr = 0;
-  int64_t correct = 0;
+  int64_t step = 0, correct = 0, count = 0;
 };
 
 class Trainer {
@@ -115,8 +115,11 @@ class Trainer {
 
   // Samples that batches without images are taken from, by their ids. They stay the caller's, and must outlive this.
   Status Attach(const ImageBatch& samples, const ImageShape& shape);
+  // With `result` the step is waited for. Otherwise the device may be left alone with it, and Result gives its result:
+  // those of steps in their order, as far as they are done or, with `wait`, all.
   Status Step(const ImageBatch& batch, StepResult* result);
-  std::vector<std::pair<std::string, double>> Terms() const;  // of the last step
+  Status Result(bool wait, StepResult* result, bool* found);
+  std::vector<std::pair<std::string, double>> Terms() const;  // of the step whose result was given last
   Status Position(int64_t* step, int64_t* total) const;
   Status SkipPhase(bool* skipped);                // to the next phase's first step; false in the last one
   Status Algorithms(std::string* text) const;     // that a search chose; "" without one

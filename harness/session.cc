@@ -110,20 +110,22 @@ class Session {
     DISTIL_RETURN_IF_ERROR(source_->Seek(static_cast<uint32_t>(step_ / per_epoch), step_ % per_epoch));
     started_ = saved_at_ = Now();
     while (step_ < total_) {
-      const Status s = OneStep();
+      Status s = OneStep();
+      const bool ended = step_ % per_epoch == 0, stop = Interrupted(), due = stop || CheckpointDue();
+      if (s.ok() && (ended || due)) s = ReadResults(/*wait=*/true);
       if (s.code() == Code::kDeviceLost && state_.step > 0)
         return {s.code(),
                 s.message() + " (step " + std::to_string(state_.step) + " in " + folder_ + ", with --resume)"};
       DISTIL_RETURN_IF_ERROR(s);
-      if (step_ % per_epoch == 0) {
+      if (ended) {
         DISTIL_RETURN_IF_ERROR(EndEpoch(step_ / per_epoch));
         if (step_ == total_) break;
         DISTIL_RETURN_IF_ERROR(source_->Seek(static_cast<uint32_t>(step_ / per_epoch), 0));
         DISTIL_RETURN_IF_ERROR(Save());
-      } else if (Interrupted() || CheckpointDue()) {
+      } else if (due) {
         DISTIL_RETURN_IF_ERROR(Save());
       }
-      if (Interrupted()) {
+      if (stop) {
         *outcome = Outcome::kInterrupted;
         progress_->End(run_.Name() + ": stopped after step " + std::to_string(step_) + " of " + std::to_string(total_) +
                        ", state saved in " + folder_);
@@ -161,25 +163,36 @@ class Session {
     return WriteFileAtomic(JoinPath(folder_, "config.json"), Pretty(config));
   }
 
+  // Begins a step and takes the results that are there by now: on a GPU those of some steps before.
   Status OneStep() {
     double begin = Now();
     data::Batch batch;
     DISTIL_RETURN_IF_ERROR(source_->Next(&batch));
     if (batch.count == 0) return Internal("the epoch of '" + run_.dataset + "' ended before its last step");
-    StepResult result;
-    DISTIL_RETURN_IF_ERROR(trainer_->Step(ToImages(batch), &result));
+    DISTIL_RETURN_IF_ERROR(trainer_->Step(ToImages(batch), nullptr));
     ++step_;
-    auto terms = trainer_->Terms();
-    state_.AddStep(terms, result.loss, batch.count, result.correct);
     state_.train_seconds += Now() - begin;
-    lr_ = result.lr;
-    std::erase_if(terms, [](const auto& term) {  // histograms are no numbers to follow
-      std::string histogram;
-      size_t bin = 0;
-      return BinOf(term.first, &histogram, &bin);
-    });
-    progress_->Step(step_, batch.count, terms, lr_);
-    return {};
+    return ReadResults(/*wait=*/false);
+  }
+
+  Status ReadResults(bool wait) {
+    while (true) {
+      double begin = Now();
+      StepResult result;
+      bool found;
+      DISTIL_RETURN_IF_ERROR(trainer_->Result(wait, &result, &found));
+      if (!found) return {};
+      auto terms = trainer_->Terms();
+      state_.AddStep(terms, result.loss, result.count, result.correct);
+      state_.train_seconds += Now() - begin;
+      lr_ = result.lr;
+      std::erase_if(terms, [](const auto& term) {  // histograms are no numbers to follow
+        std::string histogram;
+        size_t bin = 0;
+        return BinOf(term.first, &histogram, &bin);
+      });
+      progress_->Step(result.step + 1, result.count, terms, lr_);
+    }
   }
 
   Status EndEpoch(int64_t epoch) {

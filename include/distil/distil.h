@@ -390,14 +390,28 @@ typedef struct distil_step_result {
   int64_t step;    /* number of this step, from 0 */
   int64_t epoch;   /* step / steps_per_epoch */
   int64_t correct; /* of this batch, by the student's training-mode logits */
+  int64_t count;   /* images of this batch */
 } distil_step_result;
 #define DISTIL_STEP_RESULT_INIT \
-  { sizeof(distil_step_result), 0.0, 0.0, 0, 0, 0 }
+  { sizeof(distil_step_result), 0.0, 0.0, 0, 0, 0, 0 }
 
-/* One update. result: NULL if not wanted. Any batch size; the first batch of a new size compiles a program for it.
- * DISTIL_NON_FINITE: the message names term, step and sample ids; networks and state are as before the step. */
+/* One update. Any batch size; the first batch of a new size compiles a program for it. The batch may change when the call
+ * returns.
+ *
+ * result: of this step, which is waited for. NULL: a GPU is only given the step, and computes while the caller prepares
+ * the next one; up to 16 steps are under way, and distil_trainer_result gives their results. (Steps on float images, and
+ * those of methods that alternate between updates, are waited for all the same; on a CPU a step is done when the call
+ * returns.) The weights have the same bits either way. Whatever reads them - saving, inference, another step with a
+ * result - comes after all steps.
+ *
+ * DISTIL_NON_FINITE: the message names term, step and sample ids; networks and state are as before the step. A step that
+ * was not waited for may turn out so in a later call with this trainer: steps that were given behind it have then had no
+ * effect, and the trainer's position is that of the step in the message. */
 DISTIL_API distil_status distil_trainer_step(distil_trainer* trainer, const distil_batch* batch,
                                              distil_step_result* result);
+/* The result of the oldest step for which none was given yet; only those of the last 64 such steps are kept. wait: 0 to
+ * ask only, otherwise the step is waited for. DISTIL_NOT_FOUND: there is none, or it is not done and wait is 0. */
+DISTIL_API distil_status distil_trainer_result(distil_trainer* trainer, int wait, distil_step_result* result);
 /* Training on samples that are handed over once: afterwards a step is given their numbers only. */
 typedef struct distil_image_set {
   size_t struct_size;
@@ -430,13 +444,15 @@ DISTIL_API distil_status distil_trainer_input(distil_trainer* trainer, const cha
 DISTIL_API distil_status distil_trainer_input_ints(distil_trainer* trainer, const char* name, const int32_t* values,
                                                    size_t count);
 /* Steps done, and the number in the whole run: epochs * steps_per_epoch, and those of phases that a method puts before;
- * 0 when steps_per_epoch was not given, which makes the run endless. Steps past the end are refused. */
+ * 0 when steps_per_epoch was not given, which makes the run endless. Steps past the end are refused. Steps that are under
+ * way count as done. */
 DISTIL_API distil_status distil_trainer_position(const distil_trainer* trainer, int64_t* step, int64_t* total);
 /* Goes to the first step of the next phase, for methods that put phases before the main one: what is left of this one is
  * never done. To look at time and memory of every phase without training through all of them.
  * DISTIL_FAILED_PRECONDITION in the last phase. */
 DISTIL_API distil_status distil_trainer_skip_phase(distil_trainer* trainer);
-/* The k-th named term of the last step ("loss", "ce", "kd", ...); DISTIL_NOT_FOUND past the end. */
+/* The k-th named term ("loss", "ce", "kd", ...) of the step that distil_trainer_result gave, or else of the last step,
+ * which is waited for; DISTIL_NOT_FOUND past the end. */
 DISTIL_API distil_status distil_trainer_term(const distil_trainer* trainer, size_t k, const char** name, double* value);
 /* Gradient of the last step's loss by a parameter (before clipping and weight decay); needs the option gradients=1. The
  * role "aux" stands for modules that live only in training: "fitnet.conv.weight". */

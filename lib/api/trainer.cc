@@ -11,7 +11,7 @@ namespace {
 void ToResult(const StepResult& r, distil_step_result* out) {
   if (!out) return;
   out->loss = r.loss, out->lr = r.lr;
-  out->step = r.step, out->epoch = r.epoch, out->correct = r.correct;
+  out->step = r.step, out->epoch = r.epoch, out->correct = r.correct, out->count = r.count;
 }
 
 }  // namespace
@@ -112,7 +112,7 @@ distil_status distil_trainer_step(distil_trainer* trainer, const distil_batch* b
     Batch b;
     DISTIL_RETURN_IF_ERROR(api::ToBatch(batch, &b));
     StepResult r;
-    DISTIL_RETURN_IF_ERROR(trainer->trainer->Step(b, &r));
+    DISTIL_RETURN_IF_ERROR(trainer->trainer->Step(b, result ? &r : nullptr));
     ToResult(r, result);
     return {};
   });
@@ -133,7 +133,20 @@ distil_status distil_trainer_step_samples(distil_trainer* trainer, const uint32_
     DISTIL_NEED(ids);
     if (result) DISTIL_RETURN_IF_ERROR(api::NeedStruct(result, "result", "DISTIL_STEP_RESULT_INIT"));
     StepResult r;
-    DISTIL_RETURN_IF_ERROR(trainer->trainer->StepSamples(ids, count, &r));
+    DISTIL_RETURN_IF_ERROR(trainer->trainer->StepSamples(ids, count, result ? &r : nullptr));
+    ToResult(r, result);
+    return {};
+  });
+}
+
+distil_status distil_trainer_result(distil_trainer* trainer, int wait, distil_step_result* result) {
+  return Call([&]() -> Status {
+    DISTIL_NEED(trainer);
+    DISTIL_RETURN_IF_ERROR(api::NeedStruct(result, "result", "DISTIL_STEP_RESULT_INIT"));
+    StepResult r;
+    bool found;
+    DISTIL_RETURN_IF_ERROR(trainer->trainer->Result(wait != 0, &r, &found));
+    if (!found) return NotFound(wait ? "every step's result was given" : "no step is done whose result was not given");
     ToResult(r, result);
     return {};
   });
@@ -181,12 +194,13 @@ distil_status distil_trainer_term(const distil_trainer* trainer, size_t k, const
     DISTIL_NEED(trainer);
     DISTIL_NEED(name);
     DISTIL_NEED(value);
-    const auto& terms = trainer->trainer->terms();
-    if (k >= terms.size())
-      return NotFound(terms.empty() ? "there are no terms before a step was done"
-                                    : "the last step had " + std::to_string(terms.size()) + " terms");
-    *name = terms[k].first.c_str();
-    *value = terms[k].second;
+    const Terms* terms;
+    DISTIL_RETURN_IF_ERROR(trainer->trainer->ReadTerms(&terms));
+    if (k >= terms->size())
+      return NotFound(terms->empty() ? "there are no terms before a step was done"
+                                     : "the step had " + std::to_string(terms->size()) + " terms");
+    *name = (*terms)[k].first.c_str();
+    *value = (*terms)[k].second;
     return {};
   });
 }

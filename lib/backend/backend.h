@@ -86,6 +86,18 @@ class ImageFeed {
   virtual size_t bytes(int64_t batch) const = 0;
 };
 
+// Small results that come to the host by themselves, some runs after they were computed, so that it need not wait for
+// each. A ring of slots, which the caller counts.
+class Readback {
+ public:
+  virtual ~Readback() = default;
+  // Begins to copy device memory into a slot, behind the launches that Execute was given before.
+  virtual Status Start(size_t slot, const void* device) = 0;
+  // Whether a slot's copy is there; with `wait` it is, when this returns.
+  virtual Status Poll(size_t slot, bool wait, bool* there) = 0;
+  virtual const void* data(size_t slot) const = 0;
+};
+
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -124,6 +136,12 @@ class Backend {
   // A feed that changes images so; the addresses in `change` are host memory. None: the host prepares images itself.
   virtual Status MakeImageFeed(const ImageChange& change, std::unique_ptr<ImageFeed>* out) {
     (void)change;
+    out->reset();
+    return {};
+  }
+  // Slots of `bytes` each. None: what Execute was given is done when it returns.
+  virtual Status MakeReadback(size_t bytes, size_t slots, std::unique_ptr<Readback>* out) {
+    (void)bytes, (void)slots;
     out->reset();
     return {};
   }

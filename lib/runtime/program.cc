@@ -253,6 +253,10 @@ void* Program::InputAddress(const std::string& name) const {
   if (!impl_->backend->host()) impl_->given_out.insert(name);
   return impl_->Address(impl_->plan.places[it->second]);
 }
+const void* Program::OutputAddress(const std::string& name) const {
+  const auto it = impl_->outputs.find(name);
+  return it == impl_->outputs.end() ? nullptr : impl_->Address(impl_->plan.outputs[it->second]);
+}
 void* Program::InputData(const std::string& name) const {
   return impl_->backend->host() ? InputAddress(name) : nullptr;
 }

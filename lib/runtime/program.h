@@ -49,9 +49,10 @@ class Program {
   Status Fetch(const std::string& name, std::span<float> values) const;
   Status Fetch(const std::string& name, std::span<double> values) const;
 
-  // Where an input is, in the backend's memory, row-major; nullptr when there is none of this name.
+  // Where an input or output is, in the backend's memory, row-major; nullptr when there is none of this name.
   void* InputAddress(const std::string& name) const;
-  // The same for writing there directly: nullptr also where the host cannot.
+  const void* OutputAddress(const std::string& name) const;
+  // An input for writing there directly: nullptr also where the host cannot.
   void* InputData(const std::string& name) const;
 
   MemoryInfo memory() const;

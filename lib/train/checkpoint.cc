@@ -90,7 +90,8 @@ std::vector<NamedVariable> Trainer::SavedVariables(const State& state, bool opti
   return all;
 }
 
-Status Trainer::Save(const std::string& path) const {
+Status Trainer::Save(const std::string& path) {
+  DISTIL_RETURN_IF_ERROR(Wait());
   Metadata metadata = {{"format", kFormat}, {"sha256", kNoDigest}, {"schema", kCheckpointSchema}};
   DISTIL_RETURN_IF_ERROR(Describe(&metadata));
   metadata.emplace_back("step", std::to_string(step_));
@@ -147,6 +148,7 @@ Status Trainer::CheckMetadata(const std::map<std::string, std::string>& metadata
 }
 
 Status Trainer::LoadBytes(std::span<const uint8_t> bytes) {
+  DISTIL_RETURN_IF_ERROR(Wait());
   Safetensors file;
   DISTIL_RETURN_IF_ERROR(ParseCheckpoint(bytes.data(), bytes.size(), &file));
   Saved saved;
@@ -167,7 +169,7 @@ Status Trainer::LoadBytes(std::span<const uint8_t> bytes) {
 
   programs_.clear();
   last_ = nullptr;
-  terms_.clear();
+  terms_.clear(), unread_.clear();
   if (algorithms_.search) algorithms_.chosen = std::move(saved.algorithms.chosen);
   state_ = std::move(state);
   phase_ = static_cast<size_t>(saved.phase);

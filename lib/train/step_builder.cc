@@ -275,6 +275,7 @@ Status StepGraph::Finish() {
   checked.push_back(total);
   checked.insert(checked.end(), sums_.begin(), sums_.end());
   for (Expr x : checked) ok = ok * Reshape(Finite(x), {});
+  if (context_->alive) ok = ok * Read(&graph_, context_->alive);
   if (logits_.valid() && labels_used_) {
     // Right: no other logit is as large as the label's. NaN is not less, so it counts as wrong.
     Expr at_least = 1.0 - Less(logits_, PickLabel(logits_, labels()));
@@ -282,12 +283,13 @@ Status StepGraph::Finish() {
   }
   std::vector<Expr> report = {Reshape(ok, {1}), Reshape(correct, {1}), Reshape(total, {1})};
   for (Expr x : values_) report.push_back(Reshape(x, {1}));
+  if (!squares_.empty()) report.push_back(Concat(squares_, 0));
+  if (logits_.valid()) report.push_back(Reshape(Sum(1.0 - Finite(StopGradient(logits_)), {1}), {batch_}));
   graph_.Output("report", Concat(report, 0).id());
-  if (!squares_.empty()) graph_.Output("squares", Concat(squares_, 0).id());
-  if (logits_.valid()) graph_.Output("rows", Sum(1.0 - Finite(StopGradient(logits_)), {1}).id());
 
   const auto assigns = graph_.assigns();  // a copy: Assign changes them
   for (const auto& [v, value] : assigns) graph_.Assign(v, Select(ok, Expr(&graph_, value), Read(&graph_, v)).id());
+  if (context_->alive) graph_.Assign(context_->alive, ok.id());
   return graph_.ok() ? Status() : InvalidArgument(graph_.error());
 }
 

@@ -3,7 +3,8 @@
 //
 // Networks, auxiliary modules, method state and optimiser state are variables, so a step is a pure function of them,
 // the batch and the step's number. No assignment takes effect unless all losses, terms and gradients of the graph are
-// finite: Finish wraps each into Select(ok, new, old), a pass over tensors of parameter size.
+// finite: Finish wraps each into Select(ok, new, old), a pass over tensors of parameter size. On devices whose steps are
+// read later, the variable `alive` carries ok from step to step: after one that is not finite, none changes anything.
 #pragma once
 
 #include <map>
@@ -25,6 +26,7 @@ struct StepContext {
   VariableSet* aux = nullptr;                                           // "<module>.<parameter>"
   VariableSet* state = nullptr;                                         // of the method
   VariableSet* optimizer = nullptr;              // of the phase: "<update>/<role>/<parameter>/<slot>"
+  VariableRef alive;                             // 1 until a step fails; none on devices whose steps are read at once
   TrainingOptions options;                       // of the phase
   double epochs = 0;                             // of the phase
   std::map<const Variable*, std::string> names;  // "student/conv1.weight"; Aux and State add theirs
@@ -49,12 +51,17 @@ class StepGraph final : public StepBuilder {
     Schedule schedule;
   };
   const std::vector<Rate>& rates() const { return rates_; }
-  // Output "report" [n]: 1 if all is finite, images classified right, total loss, then the terms by these names.
+  // Output "report" [report_size()]: 1 if all is finite, images classified right, total loss, then
+  // - the terms by these names,
   const std::vector<std::string>& terms() const { return terms_; }
-  // Output "squares" [n]: sums of squares of these parameters' gradients. Empty: no such output.
+  // - sums of squares of these parameters' gradients,
   const std::vector<std::string>& squared() const { return squared_; }
-  // Output "rows" [batch,1]: in how many logits of each image are not finite.
+  // - for each image how many of its logits are not finite.
   bool has_rows() const { return logits_.valid(); }
+  size_t terms_at() const { return 3; }
+  size_t squares_at() const { return terms_at() + terms_.size(); }
+  size_t rows_at() const { return squares_at() + squared_.size(); }
+  size_t report_size() const { return rows_at() + (has_rows() ? static_cast<size_t>(batch_) : 0); }
   // Random key inputs "key/<i>", i below this. Index inputs "rows/<n>" hold 0 .. n-1.
   int keys() const { return keys_; }
   const std::set<int64_t>& row_inputs() const { return row_inputs_; }

@@ -11,8 +11,6 @@
 namespace distil {
 namespace {
 
-constexpr int kShown = 8;  // sample ids in a message
-
 std::string Plural(int64_t n, const char* what) { return std::to_string(n) + " " + what + (n == 1 ? "" : "s"); }
 
 Status CheckRoles(const Device* device, const std::vector<std::string>& wanted, const Trainer::Roles& roles,
@@ -94,6 +92,11 @@ Status Trainer::Create(std::shared_ptr<Device> device, Recipe recipe, const Text
   DISTIL_RETURN_IF_ERROR(Augmenter::Create(t->options_, input[0], input[1], input[2], &t->augmenter_));
   DISTIL_RETURN_IF_ERROR(t->backend_->MakeImageFeed(t->augmenter_.change(), &t->feed_));
   t->state_ = std::make_unique<State>(t->backend_, t->options_.seed);
+  if (!t->backend_->host()) {
+    t->alive_ = std::make_shared<Variable>();
+    t->alive_->name = "alive", t->alive_->kind = VariableKind::kState;
+    DISTIL_RETURN_IF_ERROR(AllocateVariable(t->backend_, 0, Init::Constant(1), t->alive_.get()));
+  }
   for (size_t p = 0; p < t->recipe_.phases.size(); ++p) {
     StepContext context;
     DISTIL_RETURN_IF_ERROR(t->PhaseContext(p, t->state_.get(), &context));
@@ -139,6 +142,7 @@ Status Trainer::PhaseContext(size_t phase, State* state, StepContext* out) const
   StepContext c;
   c.roles = roles_;
   c.aux = &state->aux, c.state = &state->method, c.optimizer = &state->optimizer;
+  c.alive = alive_;
   c.options = options_;
   const Phase& p = recipe_.phases[phase];
   if (Status s = OverrideTrainingOptions(p.training, &c.options); !s.ok())
@@ -152,6 +156,7 @@ Status Trainer::PhaseContext(size_t phase, State* state, StepContext* out) const
 
 Status Trainer::EnterPhase(size_t phase) {
   if (phase == phase_) return {};
+  DISTIL_RETURN_IF_ERROR(Wait());
   programs_.clear();
   last_ = nullptr;
   // Optimisers start afresh.
@@ -219,8 +224,10 @@ Status Trainer::Compiled(int64_t batch, std::vector<StepProgram>** out) {
       const std::string name = "rows/" + std::to_string(rows);
       if (program.HasInput(name)) p.rows.emplace_back(name, std::move(count));
     }
-    p.report.resize(3 + p.graph->terms().size());
+    p.report.resize(p.graph->report_size());
     p.report32.resize(p.report.size());
+    if (graphs.size() == 1)
+      DISTIL_RETURN_IF_ERROR(backend_->MakeReadback(p.report32.size() * sizeof(float), kInFlight, &p.readback));
     if (i + 1 < graphs.size())
       for (const auto& [v, value] : p.graph->built().assigns())
         p.snapshots.push_back({v, std::vector<uint8_t>(v->storage.bytes)});
@@ -241,6 +248,7 @@ size_t Trainer::VariableBytes() const {
   };
   for (const auto& [role, network] : roles_) add(network->all());
   add(state_->aux.all()), add(state_->method.all()), add(state_->optimizer.all());
+  if (alive_) add({alive_});
   return n;
 }
 
@@ -426,61 +434,6 @@ Status Trainer::StepSamples(const uint32_t* ids, int64_t count, StepResult* resu
 
 // ---- Steps
 
-Status Trainer::Report(StepProgram* p) {
-  if (wide_) return p->program->Fetch("report", std::span<double>(p->report));
-  DISTIL_RETURN_IF_ERROR(p->program->Fetch("report", std::span<float>(p->report32)));
-  std::copy(p->report32.begin(), p->report32.end(), p->report.begin());
-  return {};
-}
-
-// Which images to look at: those with bad pixels, or with bad logits, or all of them.
-std::string Trainer::SampleText(const Batch& batch, StepProgram* p) const {
-  const auto n = static_cast<size_t>(batch.count);
-  std::vector<bool> bad(n, false);
-  const char* what = "";
-  if (!batch.bytes) {
-    const auto* x = static_cast<const float*>(batch.images);
-    const auto each = static_cast<size_t>(roles_.front().second->ImageShape(1).elements());
-    for (size_t i = 0; i < n * each; ++i)
-      if (!std::isfinite(x[i])) bad[i / each] = true, what = "pixels of ";
-  }
-  std::vector<double> rows(n);
-  if (!*what && p->graph->has_rows() && p->program->Fetch("rows", std::span<double>(rows)).ok()) {
-    for (size_t i = 0; i < n; ++i)
-      if (rows[i] > 0) bad[i] = true, what = "logits of ";
-  }
-  if (!*what) bad.assign(n, true);
-  const auto count = std::count(bad.begin(), bad.end(), true);
-  std::string s = what + std::string(count == 1 ? "sample" : "samples");
-  int shown = 0;
-  for (size_t i = 0; i < n && shown < kShown; ++i)
-    if (bad[i]) s += (shown++ ? ", " : " ") + std::to_string(batch.id(i));
-  if (count > shown) s += " and " + std::to_string(count - shown) + " more";
-  return s;
-}
-
-Status Trainer::NonFinite(const Batch& batch, StepProgram* p) {
-  auto text = [](double v) { return std::isnan(v) ? std::string("NaN") : v > 0 ? "infinite" : "minus infinite"; };
-  std::string what;
-  const auto& names = p->graph->terms();
-  for (size_t i = 0; i < names.size() && what.empty(); ++i)
-    if (const double v = p->report[3 + i]; !std::isfinite(v)) what = "the term '" + names[i] + "' is " + text(v);
-  if (what.empty() && !std::isfinite(p->report[2])) what = "the loss is " + text(p->report[2]);
-  if (const auto& parameters = p->graph->squared(); what.empty() && !parameters.empty()) {
-    std::vector<double> squares(parameters.size());
-    DISTIL_RETURN_IF_ERROR(p->program->Fetch("squares", std::span<double>(squares)));
-    what = "the gradient is infinite";  // unless one of its parts says so itself
-    for (size_t i = 0; i < squares.size(); ++i)
-      if (!std::isfinite(squares[i])) {
-        what = "the gradient of " + parameters[i] + " is " + (std::isnan(squares[i]) ? "NaN" : "infinite");
-        break;
-      }
-  }
-  if (what.empty()) what = "a term is infinite";
-  return {Code::kNonFinite,
-          what + " in step " + std::to_string(step_) + " (" + SampleText(batch, p) + "); the step was not applied"};
-}
-
 Status Trainer::TakeSnapshots(std::vector<StepProgram>* programs, size_t current) {
   for (Snapshot& s : (*programs)[current].snapshots)
     DISTIL_RETURN_IF_ERROR(backend_->Download(s.bytes.data(), s.variable->storage.data, s.bytes.size()));
@@ -504,10 +457,11 @@ Status Trainer::Run(const Batch& batch, const Position& at, std::vector<StepProg
     if (s.ok()) s = TakeSnapshots(programs, i);
     if (s.ok()) s = p.program->Run();
     if (s.ok()) s = Report(&p);
-    if (s.ok() && p.report[0] != 1) s = NonFinite(batch, &p);
+    if (s.ok() && p.report[0] != 1) s = NonFinite(batch, step_, p);
     if (!s.ok()) {
       // A device that cannot take its variables back has a worse problem than the step's.
       DISTIL_RETURN_IF_ERROR(Restore(programs, i));
+      DISTIL_RETURN_IF_ERROR(Revive());
       return s;
     }
   }
@@ -527,53 +481,43 @@ Status Trainer::Step(const Batch& batch, StepResult* result) {
   DISTIL_RETURN_IF_ERROR(EnterPhase(at.phase));
   std::vector<StepProgram>* programs;
   DISTIL_RETURN_IF_ERROR(Compiled(batch.count, &programs));
-  last_ = nullptr;
-  DISTIL_RETURN_IF_ERROR(Run(batch, at, programs));
-  last_ = programs;
-
-  // A name that several programs have shows the last one's value.
-  size_t used = 1;
-  terms_.resize(std::max<size_t>(terms_.size(), 1));
-  terms_[0].first = "loss";
-  StepResult r;
-  for (const StepProgram& p : *programs) {
-    terms_[0].second = r.loss = p.report[2];
-    if (p.graph->has_rows()) r.correct = std::llround(p.report[1]);
-    if (!p.graph->rates().empty()) r.lr = p.graph->rates().front().schedule.At(at.step);
-    for (size_t i = 0; i < p.graph->terms().size(); ++i) {
-      const std::string& name = p.graph->terms()[i];
-      size_t k = 0;
-      while (k < used && terms_[k].first != name) ++k;
-      if (k == used) {
-        terms_.resize(std::max(terms_.size(), ++used));
-        terms_[k].first = name;
-      }
-      terms_[k].second = p.report[3 + i];
-    }
+  const bool start = !result && batch.bytes && programs->front().readback;
+  // Those of before first, so that results come in order; a started step only needs a free slot.
+  while (started_.size() > (start ? kInFlight - 1 : 0)) {
+    bool taken;
+    DISTIL_RETURN_IF_ERROR(TakeOldest(/*wait=*/true, &taken));
   }
-  terms_.resize(used);
-  r.step = step_;
-  r.epoch = options_.steps_per_epoch > 0 ? step_ / options_.steps_per_epoch : 0;
+  last_ = nullptr;
+  if (start) {
+    StepProgram& p = programs->front();
+    DISTIL_RETURN_IF_ERROR(Fill(batch, at, &p));
+    DISTIL_RETURN_IF_ERROR(p.program->Run());
+    DISTIL_RETURN_IF_ERROR(p.readback->Start(p.slot, p.program->OutputAddress("report")));
+    Started started{step_, batch.count, programs, p.slot, {}};
+    for (size_t i = 0; i < static_cast<size_t>(batch.count); ++i) started.ids.push_back(batch.id(i));
+    started_.push_back(std::move(started));
+    p.slot = (p.slot + 1) % kInFlight;
+  } else {
+    DISTIL_RETURN_IF_ERROR(Run(batch, at, programs));
+    StepResult r;
+    Conclude(*programs, step_, batch.count, &r);
+    if (result)
+      *result = r;
+    else
+      Keep(r);
+  }
+  last_ = programs;
   ++step_;
-  if (result) *result = r;
   return {};
 }
 
 Status Trainer::SkipPhase() {
+  DISTIL_RETURN_IF_ERROR(Wait());
   const Position at = At(step_);
   if (at.phase + 1 == recipe_.phases.size())
     return FailedPrecondition("the last phase has none after it that could be skipped to");
   step_ += PhaseSteps(at.phase) - at.step;
   return {};
-}
-
-Status Trainer::Gradient(const std::string& role, const std::string& parameter, std::span<float> values) const {
-  if (!options_.gradients) return FailedPrecondition("gradients are read only with the option gradients=1");
-  if (!last_) return FailedPrecondition("there is no gradient before a step was done");
-  const std::string name = "gradient/" + role + "/" + parameter;
-  for (auto p = last_->rbegin(); p != last_->rend(); ++p)
-    if (p->program->HasOutput(name)) return p->program->Fetch(name, values);
-  return NotFound("the last step trained no parameter '" + parameter + "' in the role '" + role + "'");
 }
 
 }  // namespace distil

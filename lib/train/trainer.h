@@ -1,8 +1,13 @@
 // Trainer: runs a recipe. A step fills the inputs of the phase's programs, runs them one after another, and reads their
 // reports. All that lives from one step to the next is in variables and the step's number, which is what a checkpoint
 // holds.
+//
+// A device that computes by itself need not be waited for after every step: steps are started, up to kInFlight at a
+// time, and their reports read in order when they are there (report.cc). A step that is not finite stops those that were
+// started after it, by the variable `alive`; when its report is read the trainer goes back to it.
 #pragma once
 
+#include <deque>
 #include <map>
 #include <memory>
 #include <string>
@@ -40,8 +45,9 @@ Status CheckBatch(const Batch& batch, int64_t classes);
 
 struct StepResult {
   double loss = 0, lr = 0;
-  int64_t step = 0, epoch = 0, correct = 0;
+  int64_t step = 0, epoch = 0, correct = 0, count = 0;
 };
+using Terms = std::vector<std::pair<std::string, double>>;  // "loss", then the method's own
 
 class Trainer {
  public:
@@ -54,7 +60,14 @@ class Trainer {
   static Status Create(std::shared_ptr<Device> device, Recipe recipe, const TextOptions& options, const Roles& roles,
                        std::unique_ptr<Trainer>* out);
 
+  // Waits for the step if `result` is wanted. Otherwise a step on uint8 images whose phase has one program is only
+  // started where the backend has readbacks; the others are waited for as well. kNonFinite may be about an earlier step.
   Status Step(const Batch& batch, StepResult* result);
+  // The oldest step that none was given for yet, of the kUnread last ones; !*found: there is none or, without `wait`, it
+  // is not done.
+  Status Result(bool wait, StepResult* result, bool* found);
+  // For all steps that were started.
+  Status Wait();
   // To the first step of the next phase; what is left of this one is never done.
   Status SkipPhase();
   // The set that StepSamples reads, for as long as the trainer lives; one for a trainer.
@@ -65,11 +78,11 @@ class Trainer {
   Status SetExtra(const std::string& name, std::span<const float> values);
   Status SetExtra(const std::string& name, std::span<const int32_t> values);
 
-  int64_t step() const { return step_; }
-  int64_t total_steps() const;  // 0: without end
-  // Terms of the last step: "loss", then the method's own.
-  const std::vector<std::pair<std::string, double>>& terms() const { return terms_; }
-  Status Gradient(const std::string& role, const std::string& parameter, std::span<float> values) const;
+  int64_t step() const { return step_; }  // started ones are counted
+  int64_t total_steps() const;            // 0: without end
+  // Of the step that Result gave, or else of the last one, which is waited for.
+  Status ReadTerms(const Terms** out);
+  Status Gradient(const std::string& role, const std::string& parameter, std::span<float> values);
   // Modules that live only in training, as far as steps have been built.
   const VariableSet& aux() const { return state_->aux; }
   // What the last step ran, for tests and benches.
@@ -80,7 +93,7 @@ class Trainer {
   // Which algorithms a search has chosen so far, as the option `algorithms` takes it; "" without a search.
   const Algorithms& algorithms() const { return algorithms_; }
 
-  Status Save(const std::string& path) const;
+  Status Save(const std::string& path);  // after Wait
   Status Load(const std::string& path);
   Status LoadBytes(std::span<const uint8_t> bytes);  // of a checkpoint; messages do not name a file
 
@@ -104,12 +117,21 @@ class Trainer {
     bool images = false, labels = false, ids = false, epoch = false, step = false;
     std::vector<float> report32;
     std::vector<double> report;
-    std::vector<Snapshot> snapshots;  // of what it assigns, where a later program of the step may fail
+    std::unique_ptr<Readback> readback;  // where steps of this program may be started only
+    size_t slot = 0;                     // the next one
+    std::vector<Snapshot> snapshots;     // of what it assigns, where a later program of the step may fail
   };
   struct Position {
     size_t phase;
     int64_t step;  // within the phase
   };
+  struct Started {
+    int64_t step, count;
+    std::vector<StepProgram>* programs;
+    size_t slot;
+    std::vector<uint32_t> ids;
+  };
+  static constexpr size_t kInFlight = 16, kUnread = 64;
 
   Trainer() = default;
   int64_t PhaseSteps(size_t phase) const;
@@ -129,9 +151,15 @@ class Trainer {
   Status Feed(const Batch& batch, StepProgram* p);
   uint32_t AugmentationEpoch() const;
   Status Scalar(StepProgram* p, const std::string& name, double value);
+
+  // Reports (report.cc).
   Status Report(StepProgram* p);
-  Status NonFinite(const Batch& batch, StepProgram* p);
-  std::string SampleText(const Batch& batch, StepProgram* p) const;
+  Status TakeOldest(bool wait, bool* taken);
+  void Conclude(const std::vector<StepProgram>& programs, int64_t step, int64_t count, StepResult* r);
+  void Keep(const StepResult& r);
+  Status NonFinite(const Batch& batch, int64_t step, const StepProgram& p) const;
+  std::string SampleText(const Batch& batch, const StepProgram& p) const;
+  Status Revive();
   Status TakeSnapshots(std::vector<StepProgram>* programs, size_t current);
   Status Restore(std::vector<StepProgram>* programs, size_t current);
   Status Run(const Batch& batch, const Position& at, std::vector<StepProgram>* programs);
@@ -161,6 +189,7 @@ class Trainer {
   ImageSet set_;                     // attached, if it has images
   bool kept_ = false;                // by the feed
   std::unique_ptr<State> state_;
+  VariableRef alive_;  // of StepContext
 
   size_t phase_ = ~size_t{0};  // the one entered last
   StepContext context_;
@@ -169,7 +198,10 @@ class Trainer {
   const std::vector<StepProgram>* last_ = nullptr;        // programs of the last step
 
   int64_t step_ = 0;
-  std::vector<std::pair<std::string, double>> terms_;
+  Terms terms_;
+  bool given_ = false;  // they are those of the step that Result gave
+  std::deque<Started> started_;
+  std::deque<std::pair<StepResult, Terms>> unread_;  // done, not given yet
   std::vector<float> pixels_;
   std::vector<int32_t> ids_, labels_;
   std::vector<uint32_t> counted_;  // 0, 1, 2... where a batch has no ids

@@ -65,6 +65,7 @@ static const struct {
     F(distil_trainer_create),
     F(distil_trainer_free),
     F(distil_trainer_step),
+    F(distil_trainer_result),
     F(distil_trainer_attach),
     F(distil_trainer_step_samples),
     F(distil_trainer_input),

@@ -18,7 +18,8 @@ namespace distil {
 
 // Why the GPU cannot be used here; "" when it can.
 inline const std::string& WhyNoGpu() {
-  static std::unique_ptr<Backend> open;  // kept: opening it costs more than most tests
+  // Kept, as opening it costs more than most tests, and never closed: at exit the driver goes first.
+  static auto& open = *new std::unique_ptr<Backend>;
   static const Status status = MakeCudaBackend(0, {}, &open);
   return status.message();
 }
@@ -129,6 +130,13 @@ inline std::string DigestOf(const Network& n) {
   std::string hex;
   EXPECT_OK(NetworkDigest(n, &hex));
   return hex;
+}
+
+// Of the last step.
+inline Terms TermsOf(Trainer& t) {
+  const Terms* terms = nullptr;
+  EXPECT_OK(t.ReadTerms(&terms));
+  return terms ? *terms : Terms();
 }
 
 inline TextOptions Text(const std::string& text) {

@@ -129,7 +129,7 @@ TEST(Methods, ResumeWhereTheyStopped) {
       ASSERT_OK(resumed.trainer->Load(path + at));
       while (resumed.trainer->step() < 6) ASSERT_OK(resumed.Step(nullptr));
       EXPECT_EQ(DigestOf(*resumed.roles[0].second), DigestOf(*whole.roles[0].second)) << at;
-      EXPECT_EQ(resumed.trainer->terms(), whole.trainer->terms()) << at;
+      EXPECT_EQ(TermsOf(*resumed.trainer), TermsOf(*whole.trainer)) << at;
     }
   }
 }
@@ -203,7 +203,7 @@ TEST(Heads, WeightsOfFigure2AreTerms) {
   ASSERT_OK(run.Make("dskd", "histogram=4"));
   ASSERT_OK(run.Step(nullptr));
   std::map<std::string, double> sums;
-  for (const auto& [name, value] : run.trainer->terms())
+  for (const auto& [name, value] : TermsOf(*run.trainer))
     if (name.rfind("dskd.", 0) == 0) sums[name.substr(0, name.rfind('.'))] += value;
   ASSERT_EQ(sums.size(), 4u);  // two stages, predictions and maps
   for (const auto& [name, sum] : sums) EXPECT_NEAR(sum, 1, 1e-6) << name;

@@ -128,7 +128,7 @@ TEST_P(Trajectory, LikePyTorch) {
     ASSERT_OK(start.Step(k, &result));
     const double want = losses["total"][static_cast<size_t>(k)].number();
     EXPECT_NEAR(result.loss, want, tolerance * std::abs(want)) << "step " << k;
-    for (const auto& [name, value] : trainer->terms()) {
+    for (const auto& [name, value] : TermsOf(*trainer)) {
       if (!losses.has(name)) continue;
       const double term = losses[name][static_cast<size_t>(k)].number();
       EXPECT_NEAR(value, term, term_tolerance * std::abs(term)) << name << ", step " << k;
