@@ -19,7 +19,7 @@
 //   cutout  (kCutout) centre (range(r0, h), range(r1, w)); rows centre - side / 2 to that + side - 1, clipped, become 0
 //
 // The functions below are all of the arithmetic, for the CPU (lib/train/augment.cc) and for GPUs
-// (lib/backend/cuda/images.cu): an image gets the same bits on every device. Each pixel of the result is computed by
+// (lib/backend/cuda/kernels/prepare.cu): an image gets the same bits on every device. Each pixel of the result is computed by
 // itself from the bytes; only contrast needs a pass over the image before.
 #pragma once
 

@@ -1,5 +1,10 @@
 #include "tests/cuda/fake_cuda.h"
 
+#include <cublasLt.h>
+#include <cudnn.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
@@ -34,6 +39,19 @@ void Enqueue(cudaStream_t stream, std::function<void()> work) {
 }
 bool IsCapturing(cudaStream_t stream) { return stream->graph != nullptr; }
 
+void SetUp() {
+  machine = {};
+  char here[4096];
+  ASSERT_NE(getcwd(here, sizeof here), nullptr);
+  const std::string library = std::string(here) + "/tests/cuda/libfake.so", folder = testing::TempDir();
+  for (const std::string& name :
+       {"libcudnn.so." + std::to_string(CUDNN_MAJOR), "libcublasLt.so." + std::to_string(CUBLAS_VER_MAJOR)}) {
+    unlink((folder + "/" + name).c_str());
+    ASSERT_EQ(symlink(library.c_str(), (folder + "/" + name).c_str()), 0);
+  }
+  setenv("DISTIL_CUDA_LIBRARY_PATH", folder.c_str(), 1);
+}
+
 }  // namespace distil::cuda::fake
 
 using distil::cuda::fake::machine;
@@ -65,7 +83,12 @@ cudaError_t cudaEventCreateWithFlags(cudaEvent_t* e, unsigned) {
 }
 cudaError_t cudaEventDestroy(cudaEvent_t e) { return std::free(e), cudaSuccess; }
 cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t) { return cudaSuccess; }
-cudaError_t cudaEventSynchronize(cudaEvent_t) { return cudaSuccess; }
+cudaError_t cudaEventSynchronize(cudaEvent_t) { return machine.at_query = cudaSuccess; }
+cudaError_t cudaEventQuery(cudaEvent_t) { return machine.last_error = machine.at_query; }
+cudaError_t cudaStreamWaitEvent(cudaStream_t, cudaEvent_t, unsigned) { return cudaSuccess; }
+cudaError_t cudaGetLastError() { return std::exchange(machine.last_error, cudaSuccess); }
+cudaError_t cudaPeekAtLastError() { return machine.last_error; }
+cudaError_t cudaMemGetInfo(size_t* free, size_t* total) { return *free = *total = machine.memory, cudaSuccess; }
 cudaError_t cudaHostAlloc(void** p, size_t n, unsigned) { return *p = std::malloc(n), cudaSuccess; }
 cudaError_t cudaFreeHost(void* p) { return std::free(p), cudaSuccess; }
 cudaError_t cudaMalloc(void** p, size_t n) { return *p = std::malloc(n), cudaSuccess; }
@@ -125,15 +148,14 @@ cudaError_t cudaStreamBeginCaptureToGraph(cudaStream_t s, cudaGraph_t g, const c
   s->ends.assign(after, after + n);
   return cudaSuccess;
 }
-#if CUDART_VERSION >= 13000
-cudaError_t cudaStreamGetCaptureInfo(cudaStream_t s, cudaStreamCaptureStatus* status, unsigned long long*, cudaGraph_t*,
-                                     const cudaGraphNode_t** nodes, const cudaGraphEdgeData**, size_t* n) {
-#else
-cudaError_t cudaStreamGetCaptureInfo_v2(cudaStream_t s, cudaStreamCaptureStatus* status, unsigned long long*,
-                                        cudaGraph_t*, const cudaGraphNode_t** nodes, size_t* n) {
+#if CUDART_VERSION < 13000
+#define cudaStreamGetCaptureInfo cudaStreamGetCaptureInfo_v3
 #endif
+cudaError_t cudaStreamGetCaptureInfo(cudaStream_t s, cudaStreamCaptureStatus* status, unsigned long long*, cudaGraph_t*,
+                                     const cudaGraphNode_t** nodes, const cudaGraphEdgeData** edges, size_t* n) {
+  if (!edges) return cudaErrorLossyQuery;
   *status = s->graph ? cudaStreamCaptureStatusActive : cudaStreamCaptureStatusNone;
-  *nodes = s->ends.data(), *n = s->ends.size();
+  *nodes = s->ends.data(), *edges = nullptr, *n = s->ends.size();
   return cudaSuccess;
 }
 cudaError_t cudaStreamEndCapture(cudaStream_t s, cudaGraph_t* g) {

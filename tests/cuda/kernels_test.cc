@@ -183,5 +183,41 @@ TEST(Moves, ThroughTilesWhereTheyFit) {
   EXPECT_FALSE(steps({64, 16, 100}, {1, 0, 2}));
 }
 
+// Small tensors behind one another go by one launch for every 128; what is large, or not contiguous, does not.
+TEST(Moves, SmallPartsTogether) {
+  Graph g;
+  std::vector<ValueId> parts;
+  std::vector<std::vector<float>> values;
+  std::vector<float> want;
+  for (int64_t i = 0; i < 150; ++i) {
+    parts.push_back(g.Input("x" + std::to_string(i), {i % 7 * i + 1}));
+    values.emplace_back();
+    for (int64_t k = 0; k <= i % 7 * i; ++k) values.back().push_back(static_cast<float>(i * 1000 + k));
+    want.insert(want.end(), values.back().begin(), values.back().end());
+  }
+  const ValueId y = g.AddValue(Op::kConcat, parts, {0});
+  ASSERT_TRUE(g.ok()) << g.error();
+  Work work;
+  ASSERT_TRUE(MakeWork(g, g.producer(y), &work).ok());
+  ASSERT_EQ(work.steps.size(), 1u);
+  std::vector<const void*> in;
+  for (const auto& v : values) in.push_back(v.data());
+  std::vector<float> got(want.size());
+  void* out[] = {got.data()};
+  InBothOrders(&got, [&] { return work.steps[0].run({in.data(), out, nullptr}, nullptr); });
+  EXPECT_EQ(got, want);
+
+  auto steps = [](const Shape& s, int64_t axis) {
+    Graph two;
+    const ValueId x = two.Input("x", s), z = two.AddValue(Op::kConcat, {x, x}, {axis});
+    Work w;
+    EXPECT_TRUE(MakeWork(two, two.producer(z), &w).ok());
+    return w.steps.size();
+  };
+  EXPECT_EQ(steps({1, 5, 3}, 1), 1u);
+  EXPECT_EQ(steps({2, 5, 3}, 1), 2u);
+  EXPECT_EQ(steps({5000}, 0), 2u);
+}
+
 }  // namespace
 }  // namespace distil::cuda

@@ -2,8 +2,6 @@
 #include "lib/backend/cuda/launch_graph.h"
 
 #include <gtest/gtest.h>
-#include <stdlib.h>
-#include <unistd.h>
 
 #include <cstring>
 
@@ -16,21 +14,9 @@ namespace {
 
 using fake::machine;
 
-// Puts the fake libraries where they are found first.
 class FakeDevice : public testing::Test {
  protected:
-  void SetUp() override {
-    machine = {};
-    char here[4096];
-    ASSERT_NE(getcwd(here, sizeof here), nullptr);
-    const std::string library = std::string(here) + "/tests/cuda/libfake.so", folder = testing::TempDir();
-    for (const std::string& name :
-         {"libcudnn.so." + std::to_string(CUDNN_MAJOR), "libcublasLt.so." + std::to_string(CUBLAS_VER_MAJOR)}) {
-      unlink((folder + "/" + name).c_str());
-      ASSERT_EQ(symlink(library.c_str(), (folder + "/" + name).c_str()), 0);
-    }
-    setenv("DISTIL_CUDA_LIBRARY_PATH", folder.c_str(), 1);
-  }
+  void SetUp() override { fake::SetUp(); }
 };
 
 // ---- Opening --------------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@
 
 #include <cstring>
 
+#include "tests/train/forwarding.h"
 #include "tests/train/lab.h"
 
 namespace distil {
@@ -105,28 +106,16 @@ TEST(Prepare, GivesTheBitsOfTheAugmenter) {
   }
 }
 
-// The reference backend, whose memory the host does not touch and whose images come through the kernel.
-class EmulatedBackend : public Backend {
+// Images come through the kernel.
+class EmulatedBackend : public Forwarding {
  public:
   explicit EmulatedBackend(bool keeps) : keeps_(keeps) {}
-  std::string_view name() const override { return b_->name(); }
-  std::string description() const override { return b_->description(); }
-  bool host() const override { return false; }
-  Status Optimize(Graph* g, const CompileOptions& o) override { return b_->Optimize(g, o); }
-  Status MakeKernel(const Graph& g, NodeId n, std::unique_ptr<Kernel>* k) override { return b_->MakeKernel(g, n, k); }
-  std::unique_ptr<Kernel> MakeCopy(size_t bytes) override { return b_->MakeCopy(bytes); }
-  size_t Bytes(const Graph& g, ValueId v) const override { return b_->Bytes(g, v); }
-  Status Allocate(size_t bytes, Buffer* out) override { return b_->Allocate(bytes, out); }
-  Status Upload(void* d, const void* h, size_t bytes) override { return b_->Upload(d, h, bytes); }
-  Status Download(void* h, const void* d, size_t bytes) override { return b_->Download(h, d, bytes); }
-  Status Execute(std::span<const Launch> l, std::shared_ptr<void>* cache) override { return b_->Execute(l, cache); }
   Status MakeImageFeed(const ImageChange& change, std::unique_ptr<ImageFeed>* out) override {
     *out = std::make_unique<EmulatedFeed>(change, keeps_);
     return {};
   }
 
  private:
-  std::unique_ptr<Backend> b_ = MakeReferenceBackend({}, DType::kF32);
   bool keeps_;
 };
 

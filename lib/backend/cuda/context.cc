@@ -45,6 +45,10 @@ Status ToStatus(cudaError_t error, const char* what) {
     case cudaErrorMemoryAllocation: code = Code::kOutOfMemory; break;
     case cudaErrorNoDevice:
     case cudaErrorInsufficientDriver:
+    case cudaErrorCallRequiresNewerDriver:
+    case cudaErrorSystemNotReady:
+    case cudaErrorSystemDriverMismatch:
+    case cudaErrorCompatNotSupportedOnDevice:
     case cudaErrorNoKernelImageForDevice:
     case cudaErrorUnsupportedPtxVersion: code = Code::kUnsupported; break;
     case cudaErrorHardwareStackError:
@@ -55,6 +59,10 @@ Status ToStatus(cudaError_t error, const char* what) {
     case cudaErrorLaunchFailure:
     case cudaErrorLaunchTimeout:
     case cudaErrorMisalignedAddress:
+    case cudaErrorAssert:
+#if CUDART_VERSION >= 13000
+    case cudaErrorContained:
+#endif
     case cudaErrorECCUncorrectable:
     case cudaErrorNvlinkUncorrectable:
     case cudaErrorContextIsDestroyed:
@@ -127,21 +135,24 @@ Status Context::OpenFresh(int index, std::shared_ptr<Context>* out) {
 Context::~Context() {
   if (!stream_) return;
   const Scope scope(*this);
+  // When the process ends the driver may be gone before us, and what the libraries would free with it.
+  if (cudaStreamSynchronize(stream_) == cudaErrorCudartUnloading) return;
   conv_plans.reset();
   if (cudnn_handle_) cudnn_->cudnnDestroy(cudnn_handle_);
   if (cublaslt_handle_) cublaslt_->cublasLtDestroy(cublaslt_handle_);
-  cudaStreamSynchronize(stream_);
   if (capture_stream_) cudaStreamDestroy(capture_stream_);
   cudaStreamDestroy(stream_);
 }
 
-Scope::Scope(Context& context) : lock_(context.mutex_) {
+Scope::Scope(Context& context) : lock_(context.mutex_), index_(context.info_.index) {
   if (cudaGetDevice(&before_) != cudaSuccess) before_ = -1;
-  if (before_ != context.info_.index) cudaSetDevice(context.info_.index);
+  // Also where it is current already: it makes the device's context this thread's, which cuDNN and the driver's own
+  // functions take for granted.
+  cudaSetDevice(index_);
 }
 
 Scope::~Scope() {
-  if (before_ >= 0) cudaSetDevice(before_);
+  if (before_ >= 0 && before_ != index_) cudaSetDevice(before_);
 }
 
 }  // namespace distil::cuda

@@ -84,7 +84,7 @@ class Scope {
 
  private:
   std::lock_guard<std::recursive_mutex> lock_;
-  int before_ = -1;
+  int index_, before_ = -1;
 };
 
 }  // namespace distil::cuda

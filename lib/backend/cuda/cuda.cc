@@ -8,6 +8,7 @@
 #include "lib/backend/cuda/kernel.h"
 #include "lib/backend/cuda/launch_graph.h"
 #include "lib/backend/cuda/layout.h"
+#include "lib/backend/cuda/readback.h"
 
 namespace distil {
 namespace cuda {
@@ -136,6 +137,9 @@ class CudaBackend : public Backend {
 
   Status MakeImageFeed(const ImageChange& change, std::unique_ptr<ImageFeed>* out) override {
     return cuda::MakeImageFeed(context_, change, out);
+  }
+  Status MakeReadback(size_t bytes, size_t slots, std::unique_ptr<Readback>* out) override {
+    return cuda::MakeReadback(context_, bytes, slots, out);
   }
 
  private:

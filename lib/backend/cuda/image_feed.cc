@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "lib/backend/cuda/prepare.h"
+
 namespace distil::cuda {
 namespace {
 
@@ -44,7 +46,7 @@ struct Slot {
   Status Grow(size_t need) {
     if (need <= bytes) return {};
     bytes = 0;
-    DISTIL_CUDA(cudaFreeHost(std::exchange(host, nullptr)));
+    if (host) DISTIL_CUDA(cudaFreeHost(std::exchange(host, nullptr)));
     DISTIL_CUDA(cudaHostAlloc(&host, need, cudaHostAllocDefault));
     DISTIL_RETURN_IF_ERROR(device.Take(need));
     bytes = need;
@@ -121,7 +123,8 @@ class Feed : public ImageFeed {
       prepare.images = s.device.at<uint8_t>(p.images), prepare.labels = s.device.at<int32_t>(p.labels);
       prepare.by_id = false;
     }
-    DISTIL_RETURN_IF_ERROR(LaunchPrepare(prepare, batch.count, context_->stream()));
+    if (const char* e = LaunchPrepare(prepare, batch.count, context_->stream()))
+      return Internal(std::string("preparing images: ") + e);
     DISTIL_CUDA(cudaEventRecord(s.used, context_->stream()));
     return {};
   }

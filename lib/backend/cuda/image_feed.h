@@ -4,14 +4,11 @@
 
 #include <memory>
 
+#include "lib/backend/backend.h"
 #include "lib/backend/cuda/context.h"
-#include "lib/backend/cuda/prepare.h"
 
 namespace distil::cuda {
 
 Status MakeImageFeed(std::shared_ptr<Context> context, const ImageChange& change, std::unique_ptr<ImageFeed>* out);
-
-// Puts the kernel for `count` images into the stream.
-Status LaunchPrepare(const Prepare& prepare, int64_t count, cudaStream_t stream);
 
 }  // namespace distil::cuda

@@ -18,7 +18,6 @@ struct Driver {
   decltype(&::cuLibraryGetKernel) kernel = nullptr;
   decltype(&::cuKernelGetFunction) function = nullptr;
   decltype(&::cuLaunchKernel) launch = nullptr;
-  decltype(&::cuGetErrorString) error = nullptr;
 };
 
 template <class F>
@@ -41,8 +40,7 @@ Status FindAll(Driver* d) {
   DISTIL_RETURN_IF_ERROR(Find("cuLibraryUnload", &d->unload));
   DISTIL_RETURN_IF_ERROR(Find("cuLibraryGetKernel", &d->kernel));
   DISTIL_RETURN_IF_ERROR(Find("cuKernelGetFunction", &d->function));
-  DISTIL_RETURN_IF_ERROR(Find("cuLaunchKernel", &d->launch));
-  return Find("cuGetErrorString", &d->error);
+  return Find("cuLaunchKernel", &d->launch);
 }
 
 struct LoadedDriver {
@@ -54,12 +52,8 @@ const LoadedDriver& TheDriver() {
   return driver;
 }
 
-Status Check(CUresult result, const char* what) {
-  if (result == CUDA_SUCCESS) return {};
-  const char* text = nullptr;
-  TheDriver().functions.error(result, &text);
-  return Internal(std::string(what) + ": " + (text ? text : "an unknown error"));
-}
+// The driver's errors have the numbers of the runtime's.
+Status Check(CUresult result, const char* what) { return ToStatus(static_cast<cudaError_t>(result), what); }
 
 }  // namespace
 

@@ -20,15 +20,17 @@ Access AccessOf(const Launch& l) {
   return a;
 }
 
-// The nodes that whatever comes next in the captured stream would wait for.
+// The nodes that whatever comes next in the captured stream would wait for. Libraries may launch kernels that let the
+// next one start early; a query that does not ask for the edges of such would fail. We wait for the whole kernels.
 Status Ends(cudaStream_t stream, Nodes* out) {
   cudaStreamCaptureStatus status;
   const cudaGraphNode_t* nodes = nullptr;
   size_t count = 0;
+  const cudaGraphEdgeData* edges = nullptr;
 #if CUDART_VERSION >= 13000
-  DISTIL_CUDA(cudaStreamGetCaptureInfo(stream, &status, nullptr, nullptr, &nodes, nullptr, &count));
+  DISTIL_CUDA(cudaStreamGetCaptureInfo(stream, &status, nullptr, nullptr, &nodes, &edges, &count));
 #else
-  DISTIL_CUDA(cudaStreamGetCaptureInfo_v2(stream, &status, nullptr, nullptr, &nodes, &count));
+  DISTIL_CUDA(cudaStreamGetCaptureInfo_v3(stream, &status, nullptr, nullptr, &nodes, &edges, &count));
 #endif
   if (status != cudaStreamCaptureStatusActive) return Internal("a kernel did what cannot be captured");
   out->assign(nodes, nodes + count);

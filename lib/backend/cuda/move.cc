@@ -84,6 +84,33 @@ void AddFlatCopy(size_t bytes, Work* work) {
                          }});
 }
 
+// Many small tensors, one behind the other: such as the squares of all gradients.
+bool AddParts(const Graph& g, const Node& n, size_t axis, Work* work) {
+  constexpr int64_t kSmall = 4096;  // elements, which one block copies
+  const Value& y = g.value(n.out[0]);
+  for (size_t d = 0; d < axis; ++d)
+    if (y.shape[static_cast<int>(d)] != 1) return false;
+  if (n.in.size() < 2 || y.layout != Layout::kPlain || (!y.index && y.dtype != DType::kF32)) return false;
+  std::vector<int64_t> words;
+  for (ValueId v : n.in) {
+    const Value& x = g.value(v);
+    if (x.layout != y.layout || x.dtype != y.dtype || x.shape.elements() > kSmall) return false;
+    words.push_back(x.shape.elements());
+  }
+  work->steps.push_back({nullptr, [words](const KernelArgs& a, kernels::Stream stream) -> kernels::Error {
+                           auto* to = static_cast<uint32_t*>(a.out[0]);
+                           for (size_t i = 0; i < words.size();) {
+                             kernels::Parts parts;
+                             int count = 0;
+                             for (; i < words.size() && count < kernels::Parts::kMost; to += words[i++])
+                               parts.part[count++] = {static_cast<const uint32_t*>(a.in[i]), to, words[i]};
+                             if (const kernels::Error e = kernels::CopyParts(parts, count, stream)) return e;
+                           }
+                           return nullptr;
+                         }});
+  return true;
+}
+
 }  // namespace
 
 Status MakeMove(const Graph& g, const Node& n, Work* work) {
@@ -119,6 +146,7 @@ Status MakeMove(const Graph& g, const Node& n, Work* work) {
       return AddCopy(x.shape, from, PartOf(y, SliceAttrs::Unpack(n.ints)), 0, work);
     case Op::kConcat: {
       const auto axis = static_cast<size_t>(n.ints[0]);
+      if (AddParts(g, n, axis, work)) return {};
       Operand part = to;
       for (size_t i = 0; i < n.in.size(); ++i) {
         const Value& v = g.value(n.in[i]);

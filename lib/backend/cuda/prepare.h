@@ -1,5 +1,5 @@
 // Prepare: the kernel that turns uint8 images into a program's inputs, as functions of block and thread that run on the
-// GPU (prepare.cu) and, for tests, on the host. A block has kThreads threads and prepares one image.
+// GPU (kernels/prepare.cu) and, for tests, on the host. A block has kThreads threads and prepares one image.
 //
 // A batch reaches the device in one piece: ids, labels, images, each at a multiple of kAlignment; of a kept set, only ids.
 #pragma once
@@ -45,6 +45,9 @@ struct Prepare {
       WriteRow(change, d, mean, Image(block), y, thread % kLanes, kLanes, out);
   }
 };
+
+// Puts the kernel for `count` images into a stream, a cudaStream_t; nullptr, or why it was not.
+const char* LaunchPrepare(const Prepare& prepare, int64_t count, void* stream);
 
 // Where the parts of a batch are in its one piece.
 struct Packing {

@@ -115,11 +115,14 @@ void AddRandom(const Node& n, const Value& y, Work* work) {
          work);
 }
 
-void AddData(const Node& n, Work* work) {
-  const std::vector<float> values(n.reals.begin(), n.reals.end());
-  AddRun([values](const KernelArgs& a,
-                  Stream s) { return kernels::Copy(a.out[0], values.data(), values.size() * sizeof(float), s); },
-         work);
+Status AddData(const Node& n, Work* work) {
+  const std::vector<float> numbers(n.reals.begin(), n.reals.end());
+  const size_t bytes = numbers.size() * sizeof(float);
+  const std::shared_ptr<const void> copy = kernels::HostCopy(numbers.data(), bytes);
+  if (!copy)
+    return {Code::kOutOfMemory, "there is no pinned memory left for a table of " + std::to_string(bytes) + " bytes"};
+  AddRun([=](const KernelArgs& a, Stream s) { return kernels::Copy(a.out[0], copy.get(), bytes, s); }, work);
+  return {};
 }
 
 // ---- Pooling
@@ -230,7 +233,7 @@ Status MakeWork(const Graph& g, const Node& n, Work* work) {
     case Op::kRank: DISTIL_RETURN_IF_ERROR(AddRank(in(0), work)); break;
     case Op::kScatterAdd: AddScatterAdd(in(0), y, work); break;
     case Op::kRandom: AddRandom(n, y, work); break;
-    case Op::kData: AddData(n, work); break;
+    case Op::kData: DISTIL_RETURN_IF_ERROR(AddData(n, work)); break;
     case Op::kIota: {
       const int64_t elements = y.shape.elements(), row = y.shape.rank() ? y.shape[y.shape.rank() - 1] : 1;
       AddRun([=](const KernelArgs& a, Stream s) { return kernels::Iota(Out(a), elements, row, s); }, work);

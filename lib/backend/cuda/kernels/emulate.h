@@ -12,8 +12,10 @@
 
 #include <cuda_runtime.h>
 
+// What went wrong before is not the launch's.
 #define DISTIL_LAUNCH(kernel, blocks, threads, stream, ...) \
-  kernel<<<static_cast<unsigned>(blocks), threads, 0, static_cast<cudaStream_t>(stream)>>>(__VA_ARGS__)
+  (cudaGetLastError(),                                      \
+   kernel<<<static_cast<unsigned>(blocks), threads, 0, static_cast<cudaStream_t>(stream)>>>(__VA_ARGS__))
 #define DISTIL_LAUNCH_TOGETHER DISTIL_LAUNCH
 #define DISTIL_LAUNCH_RESULT() (cudaPeekAtLastError() == cudaSuccess ? nullptr : cudaGetErrorString(cudaGetLastError()))
 
@@ -22,26 +24,14 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
-#include <functional>
+
+#include "lib/backend/cuda/kernels/emulation.h"
 
 #define __global__
 #define __device__
 #define __host__
 #define __shared__ static
 #define __restrict__
-
-namespace distil::cuda::emulation {
-
-struct Index {
-  unsigned x = 0;
-};
-inline thread_local Index thread, block, threads;
-inline bool backwards = false;
-
-void Run(int64_t blocks, unsigned threads, bool together, const std::function<void()>& kernel);
-void Meet();  // __syncthreads
-
-}  // namespace distil::cuda::emulation
 
 #define threadIdx ::distil::cuda::emulation::thread
 #define blockIdx ::distil::cuda::emulation::block

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 
 namespace distil::cuda::kernels {
 
@@ -16,7 +17,19 @@ using Error = const char*;
 // ---- memory.cu
 
 Error Clear(void* to, size_t bytes, Stream stream);
-Error Copy(void* to, const void* from, size_t bytes, Stream stream);  // between any two memories, the host's included
+Error Copy(void* to, const void* from, size_t bytes, Stream stream);  // in the device's memory, or from HostCopy's
+// A copy of numbers in host memory that the device may read at any time; empty when there is no room for it.
+std::shared_ptr<const void> HostCopy(const void* from, size_t bytes);
+// Several small copies in one launch; a block for each.
+struct Parts {
+  static constexpr int kMost = 128;
+  struct {
+    const uint32_t* from;
+    uint32_t* to;
+    int64_t words;
+  } part[kMost];
+};
+Error CopyParts(const Parts& parts, int count, Stream stream);
 
 // ---- make.cu: tensors from nothing
 
