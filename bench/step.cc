@@ -196,6 +196,10 @@ class Bench {
                     c.name.c_str(), static_cast<double>(batch) / c.median(), l["work"].get<int>(),
                     l["launches"].get<int>(), l["bytes_moved"].get<double>() / (1 << 20),
                     l["bytes_s"].get<double>() * 1e3);
+    for (const Contender& c : own)
+      if (c.ok() && c.last.contains("free_s"))
+        std::printf("%-26s %10.2f when nothing waits for the loss\n", c.name.c_str(),
+                    c.last["free_s"].get<double>() * 1e3);
     if (o_.profile) PrintProfile(own, launches);
     std::fflush(stdout);
     return record;
