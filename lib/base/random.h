@@ -13,7 +13,7 @@
 
 namespace distil {
 
-// What a random number is for. Append only: the value is part of the key, so renumbering changes every
+// What a random number is for. Append only, and below 256: the value is part of the key, so renumbering changes every
 // result.
 enum class Purpose : uint32_t {
   kInit = 1,     // a = hash of the parameter's name
@@ -46,13 +46,17 @@ DISTIL_HOST_DEVICE inline uint32_t ToRange(uint32_t word, uint32_t n) {
 }
 
 // The uniform numbers of the Random op, which dropout draws, for every backend: elements 4 quad .. 4 quad + 3
-// of a sample's row. key: seed's low and high word, step, 0. A use of the op has its own slot below 2^8, and
-// quad stays below 2^24, so that no two uses share a counter.
+// of a sample's row. key: seed's low and high word, step, and which of the step's keys it is. A use of the op has its own
+// slot below 2^8, and quad stays below 2^24, so that no two uses share a counter. Key 0 is the method's and key 1 the first
+// network's: they share slots, of which methods take the last. Further networks draw from streams of their own, told apart
+// by the bits above the purpose.
 DISTIL_HOST_DEVICE inline std::array<float, 4> DropoutUniform(const int32_t* key, int32_t id, uint32_t slot,
                                                               uint32_t quad) {
   const uint64_t seed = static_cast<uint32_t>(key[0]) | static_cast<uint64_t>(static_cast<uint32_t>(key[1])) << 32;
+  const uint32_t stream = key[3] > 1 ? static_cast<uint32_t>(key[3]) - 1 : 0;
+  const auto purpose = static_cast<Purpose>(static_cast<uint32_t>(Purpose::kDropout) | stream << 8);
   const auto w =
-      RandomWords(seed, Purpose::kDropout, static_cast<uint32_t>(key[2]), static_cast<uint32_t>(id), slot << 24 ^ quad);
+      RandomWords(seed, purpose, static_cast<uint32_t>(key[2]), static_cast<uint32_t>(id), slot << 24 ^ quad);
   return {ToUnit(w[0]), ToUnit(w[1]), ToUnit(w[2]), ToUnit(w[3])};
 }
 

@@ -210,6 +210,7 @@ Status Trainer::Compiled(int64_t batch, std::vector<StepProgram>** out) {
   for (size_t i = 0; i < graphs.size(); ++i) {
     StepProgram p;
     p.graph = std::move(graphs[i]);
+    p.number = static_cast<int>(i);
     DISTIL_RETURN_IF_ERROR(Program::Compile(backend_, p.graph->built(), options, &p.program));
     const Program& program = *p.program;
     p.images = program.HasInput("images"), p.labels = program.HasInput("labels"), p.ids = program.HasInput("ids");
@@ -362,7 +363,7 @@ Status Trainer::Fill(const Batch& batch, const Position& at, StepProgram* p) {
   for (size_t k = 0; k < p->keys.size(); ++k) {
     if (p->keys[k].empty()) continue;
     const int32_t key[4] = {static_cast<int32_t>(options_.seed), static_cast<int32_t>(options_.seed >> 32),
-                            static_cast<int32_t>(step_), static_cast<int32_t>(k)};
+                            static_cast<int32_t>(step_), static_cast<int32_t>(k) | p->number << 8};
     DISTIL_RETURN_IF_ERROR(program.SetInput(p->keys[k], std::span<const int32_t>(key)));
   }
   for (const auto& [name, rows] : p->rows)

@@ -112,6 +112,7 @@ class Trainer {
   struct StepProgram {
     std::unique_ptr<StepGraph> graph;
     std::unique_ptr<Program> program;
+    int number = 0;                                                  // of the step's programs
     std::vector<std::string> keys;                                   // live key inputs, by number
     std::vector<std::pair<std::string, std::vector<int32_t>>> rows;  // live row inputs
     bool images = false, labels = false, ids = false, epoch = false, step = false;

@@ -34,9 +34,9 @@ void InBothOrders(std::vector<T>* result, F launch) {
 }
 
 TEST(Kernels, RandomHasTheSameBitsOnEveryDevice) {
-  const int32_t key[] = {123456789, -987654321, 77, 0};
   const std::vector<int32_t> ids = {0, 5, 49999, -1};
-  for (int64_t width : {1, 3, 4, 5, 1027}) {
+  for (const auto& [width, number] : {std::pair<int64_t, int>(1, 0), {3, 1}, {4, 2}, {5, 258}, {1027, 3}}) {
+    const int32_t key[] = {123456789, -987654321, 77, number};
     std::vector<float> y(ids.size() * static_cast<size_t>(width));
     InBothOrders(&y, [&] { return kernels::Random(key, ids.data(), 200, y.data(), 4, width, nullptr); });
     for (size_t i = 0; i < y.size(); ++i) {

@@ -145,8 +145,8 @@ TEST_P(Values, IotaAndOneHot) {
 
 // ---- Random numbers ----------------------------------------------------------------------------------------------
 
-Feeds RandomFeeds(const Numbers& ids, double step = 3) {
-  return {{"key", {{11, -7, step, 0}, true}}, {"ids", {ids, true}}};
+Feeds RandomFeeds(const Numbers& ids, double step = 3, double number = 0) {
+  return {{"key", {{11, -7, step, number}, true}}, {"ids", {ids, true}}};
 }
 Expr Uniform(Graph* g, int slot, const Shape& shape) {
   return Random(IndexInput(g, "key", {4}), IndexInput(g, "ids", {shape[0]}), slot, shape);
@@ -175,6 +175,17 @@ TEST_P(Values, RandomRowsFollowTheSample) {
   EXPECT_EQ(Numbers(a.begin() + 8, a.end()), Numbers(b.begin(), b.begin() + 8));
   EXPECT_NE(a, Run(RandomFeeds({1, 2}), rows(1)));
   EXPECT_NE(a, Run(RandomFeeds({1, 2}, 4), rows(0)));
+}
+
+// The first network of a step draws from the method's stream, in other slots; further networks from their own.
+TEST_P(Values, RandomNumbersOfNetworksOfAStepDiffer) {
+  auto of = [&](double number) {
+    return Run(RandomFeeds({1, 2}, 3, number), [](Graph* g) { return Uniform(g, 0, {2, 8}); });
+  };
+  EXPECT_EQ(of(0), of(1));
+  EXPECT_NE(of(1), of(2));
+  EXPECT_NE(of(2), of(3));
+  EXPECT_NE(of(1), of(3));
 }
 
 TEST_P(Values, DropoutKeepsTheMean) {

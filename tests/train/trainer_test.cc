@@ -158,6 +158,31 @@ TEST(Trainer, SeedChangesAugmentationAndDropout) {
   EXPECT_NE(loss("seed=1 crop_pad=2", 0), loss("seed=2 crop_pad=2", 0));
 }
 
+// Two networks of one step, and two programs of one step, have masks of their own.
+TEST(Trainer, DropoutMasksOfAStepDiffer) {
+  const Step two_views = [](StepBuilder& b) {
+    Expr first = b.Forward("student", StepBuilder::kTrain, b.images()).logits;
+    Expr second = b.Forward("student", StepBuilder::kBatch, b.images()).logits;
+    b.Term("difference", MeanSquare(first, second));
+    b.Minimize(Ce(b, first), b.Parameters("student"));
+  };
+  const Step look = [](StepBuilder& b) {
+    b.Term("first", SumAll(b.Forward("student", StepBuilder::kBatch, b.images()).logits));
+  };
+  const Step look_again = [](StepBuilder& b) {
+    b.Term("second", SumAll(b.Forward("student", StepBuilder::kBatch, b.images()).logits));
+  };
+  for (const double dropout : {0.0, 0.5}) {
+    Training views("reference", {"student"}, dropout), programs("reference", {"student"}, dropout);
+    ASSERT_OK(views.Make(MakeTestRecipe({MakePhase({two_views})}), kConstant));
+    ASSERT_OK(views.trainer->Step(Samples(0).Bytes(), nullptr));
+    EXPECT_EQ(views.term("difference") == 0, dropout == 0);
+    ASSERT_OK(programs.Make(MakeTestRecipe({MakePhase({look, look_again})}), kConstant));
+    ASSERT_OK(programs.trainer->Step(Samples(0).Bytes(), nullptr));
+    EXPECT_EQ(programs.term("first") == programs.term("second"), dropout == 0);
+  }
+}
+
 // ---- A step that must not be taken -----------------------------------------------------------------------------------
 
 TEST_P(OnDevice, NonFiniteImageChangesNothing) {

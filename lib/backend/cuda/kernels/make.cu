@@ -31,8 +31,9 @@ __global__ void RandomKernel(const int32_t* key, const int32_t* ids, uint32_t sl
   const int64_t quads = (width + 3) / 4, i = ThreadNumber();
   if (i >= rows * quads) return;
   const int64_t row = i / quads, quad = i % quads;
+  const uint32_t stream = key[3] > 1 ? static_cast<uint32_t>(key[3]) - 1 : 0;
   const Words counter = {{slot << 24 ^ static_cast<uint32_t>(quad), static_cast<uint32_t>(key[2]),
-                          static_cast<uint32_t>(ids[row]), kDropout}};
+                          static_cast<uint32_t>(ids[row]), kDropout | stream << 8}};
   const Words w = Philox(counter, static_cast<uint32_t>(key[0]), static_cast<uint32_t>(key[1]));
   for (int64_t k = 0; k < 4 && quad * 4 + k < width; ++k)
     y[row * width + quad * 4 + k] = static_cast<float>(w.v[k] >> 8) * (1.0f / 16777216.0f);
