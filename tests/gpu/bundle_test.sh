@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The bundle for a machine with a GPU: complete, and clear where there is none.
 #
-#   bundle_test.sh BUNDLE.tar.zst
+#   bundle_test.sh BUNDLE.tar.xz
 set -euo pipefail
 
 bundle=$(realpath "$1")
@@ -11,7 +11,7 @@ fail() {
   exit 1
 }
 
-tar --zstd -xf "$bundle"
+tar xJf "$bundle"
 for program in distil-gpu/bin/*; do
   missing=$(LD_LIBRARY_PATH=distil-gpu/lib ldd "$program" | grep 'not found' || true)
   [[ -z $missing ]] || fail "$program lacks $missing"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Packs programs with the shared libraries that they need into one folder that runs on another machine.
 #
-#   pack.sh OUT.tar.zst LIMIT PLACE=FILE...       PLACE: path in the folder; LIMIT: bytes that OUT may have
+#   pack.sh OUT.tar.xz LIMIT PLACE=FILE...       PLACE: path in the folder; LIMIT: bytes that OUT may have
 #
 # Left out is what must be the other machine's own: the C library, the driver, CUDA's libraries.
 set -euo pipefail
@@ -31,9 +31,9 @@ done | sort -u | while read -r name file; do
   }
   cp -L "$file" "$root/lib/$name"
 done
-# The window (--long: 128 MiB) spans the programs, which share most of their code.
+# The dictionary spans the programs, which share most of their code.
 tar -C "$stage" --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX \
-  --format=ustar -cf - distil-gpu | zstd -q -3 --long=27 > "$out"
+  --format=ustar -cf - distil-gpu | xz --threads=1 --lzma2=preset=0,dict=64MiB > "$out"
 size=$(stat -c %s "$out")
 ((size <= limit)) || {
   echo "pack.sh: the folder has $size bytes packed, $limit are allowed" >&2
