@@ -9,6 +9,7 @@
 #include "harness/environment.h"
 #include "harness/files.h"
 #include "harness/text.h"
+#include "lib/base/text.h"
 
 namespace distil::harness {
 namespace {
@@ -43,6 +44,16 @@ int Stopped(const std::string& flag) {
   return InterruptExitCode();
 }
 
+CLI::Validator Between(double low, double high) {
+  const std::string range = FormatNumber(low) + " to " + FormatNumber(high);
+  auto check = [=](const std::string& text) {
+    double value = 0;
+    const bool number = CLI::detail::lexical_cast(text, value) && value >= low && value <= high;
+    return number ? "" : "Value " + text + " not in range " + range;
+  };
+  return CLI::Validator(check, "in [" + range + "]");
+}
+
 void AddOutput(CLI::App* app, Common* common) {
   app->add_flag("--quiet,-q", common->quiet, "No progress; only results and errors");
   app->add_flag("--json", common->json, "Results as JSON, one object a line, on standard output");
@@ -62,7 +73,7 @@ void AddSession(CLI::App* app, TrainingOptions* options) {
   app->add_flag("--tensorboard", s->tensorboard, "Also write TensorBoard event files into the run folders");
   app->add_option("--checkpoint-seconds", s->checkpoint_seconds,
                   "Seconds between checkpoints inside an epoch; each epoch ends with one")
-      ->check(CLI::Range(0.0, 1e9))
+      ->check(Between(0, 1e9))
       ->capture_default_str();
   app->add_option("--checkpoint-steps", s->checkpoint_steps, "Steps between checkpoints, instead of seconds")
       ->check(CLI::Range(int64_t{0}, int64_t{1} << 40));

@@ -38,6 +38,8 @@ struct Common {
   bool quiet = false, json = false;
   ProgressOptions progress() const { return {quiet, json}; }
 };
+// Numbers from `low` to `high`; CLI::Range lets NaN pass.
+CLI::Validator Between(double low, double high);
 void AddOutput(CLI::App* app, Common* common);  // --quiet, --json
 void AddDevice(CLI::App* app, Common* common);  // --device, --threads
 

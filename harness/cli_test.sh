@@ -53,6 +53,10 @@ bad "dskd/table1 has no method 'kdd'; did you mean 'kd'?" reproduce dskd/table1 
 bad "'train.lrr' is unknown; did you mean 'lr'?" reproduce dskd/table1 --set train.lrr=1
 bad '--shard 3/2: expected I/N' reproduce dskd/table1 --shard 3/2
 bad '--epochs: Value 0 not in range' quickstart --epochs 0
+bad '--checkpoint-seconds: Value nan not in range 0 to 1e+09' train --network resnet8 --data x.h5 --checkpoint-seconds nan
+bad "'train.lr' is nan, but must be from 0.0 to 1000.0" reproduce dskd/table1 --set train.lr=nan
+bad "there is no network 'resnet18'; did you mean 'resnet18_cifar'?" train --network resnet18 --data x.h5
+bad 'no pair of dskd/table1 has this teacher' reproduce dskd/table1 --teacher resnet8=/dev/null
 bad "did you mean 'methods'?" list method
 bad "device" train --network resnet8 --data x.h5 --device nonsense
 
@@ -118,6 +122,10 @@ good '"event":"result"' distil --student resnet8 "${weights[@]}" --data tiny.h5 
 [[ $(find runs -name result.json) == runs/tiny/resnet8__resnet8/kd+at/seed1-*/result.json ]] || fail 'not in the usual folder'
 bad "did you mean 'kd'?" distil --student resnet8 "${weights[@]}" --data tiny.h5 --method kdd
 bad "kd.Q" distil --student resnet8 "${weights[@]}" --data tiny.h5 --method kd+at --option kd.Q=2
+bad '--option T is given twice' distil --student resnet8 "${weights[@]}" --data tiny.h5 --option T=2 --option T=3
+bad "no option 'kd.lr'" distil --student resnet8 "${weights[@]}" --data tiny.h5 --option lr=2
+bad 'option ab.epochs = ' distil --student resnet8 "${weights[@]}" --data tiny.h5 --method ab --option epochs=-1
+bad "'ce' has no use for a teacher" distil --student resnet8 "${weights[@]}" --data tiny.h5 --method ce
 bad 'expected KEY=VALUE' distil --student resnet8 "${weights[@]}" --data tiny.h5 --option T
 bad "it has no tensor 'block1.layer.0.bn1.weight'" distil --student resnet8 --teacher wrn_16_2 --teacher-weights teacher/student.safetensors --data tiny.h5
 bad 'method vid: the teacher has 3 stages and the student 4' distil --student vgg8 "${weights[@]}" --data tiny.h5 --method vid
@@ -149,6 +157,10 @@ label = "KD"
 teacher = "resnet14"
 student = "resnet8"
 TOML
+# Weights of a teacher that do not fit are found before a student is trained.
+bad 'into resnet14: it has no tensor' reproduce mine.toml --threads 1 --data tiny.h5 --runs mine \
+  --teacher resnet14=teacher/student.safetensors
+[[ ! -e mine ]] || fail 'a student was trained before a teacher that cannot be loaded'
 good '5 runs, 5 left' reproduce mine.toml --threads 1 --data tiny.h5 --runs mine --dry-run
 [[ ! -e mine ]] || fail '--dry-run left something'
 good 'KD' reproduce mine.toml --threads 1 --data tiny.h5 --runs mine --quiet

@@ -93,7 +93,7 @@ CLI::App* AddFormat(CLI::App* app, const std::string& name, const std::string& h
   format->add_option("--from", *from, from_help)->required();
   format->add_option("--to", o->to, "HDF5 file to write")->required();
   format->add_option("--validation", o->validation, "Share of the training samples that becomes /val")
-      ->check(CLI::Range(0.0, 0.9));
+      ->check(Between(0, 0.9));
   format->add_option("--seed", o->seed, "Seed of what is held out")->check(CLI::NonNegativeNumber);
   AddOutput(format, &o->common);
   return format;
@@ -128,7 +128,7 @@ Command AddImport(CLI::App* app) {
   folder->get_option("--height")->required();
   folder->get_option("--width")->required();
   folder->add_option("--holdout", o->folder.holdout, "Share of each class that becomes the test split, for <class>/*")
-      ->check(CLI::Range(0.0, 0.9));
+      ->check(Between(0, 0.9));
   folder->add_option("--threads", o->folder.threads, "Threads that decode")->check(CLI::Range(1, 256));
   folder->add_flag("--stretch", o->stretch, "Resize the whole image instead of cropping to the shape first");
   folder->add_flag("--stream", o->stream, "Write images as they are decoded: for sets larger than memory");
@@ -150,7 +150,7 @@ Command AddImport(CLI::App* app) {
   hdf5->add_option("--classes", o->hdf5.num_classes, "Number of classes; default: largest label + 1")
       ->check(CLI::Range(0, data::kMaxClasses));
   hdf5->add_option("--holdout", o->hdf5.holdout, "Share of the samples that becomes the test split")
-      ->check(CLI::Range(0.0, 0.9));
+      ->check(Between(0, 0.9));
   Examples(hdf5, {{"a Keras-style file", "import hdf5 --from data.h5 --to mine.h5 --layout nhwc"},
                   {"a Caffe-style pair",
                    "import hdf5 --from train.h5 --from-test test.h5 --to mine.h5 --layout nchw --range 1"}});
@@ -183,10 +183,10 @@ Command AddSynth(CLI::App* app) {
       ->check(CLI::Range(16, 256))
       ->capture_default_str();
   synth->add_option("--difficulty", o->synth.difficulty, "0 (clean) to 2 (hard)")
-      ->check(CLI::Range(0.0, 2.0))
+      ->check(Between(0, 2))
       ->capture_default_str();
   synth->add_option("--wrong-labels", o->synth.wrong_labels, "Share of the training labels that are wrong")
-      ->check(CLI::Range(0.0, 0.5))
+      ->check(Between(0, 0.5))
       ->capture_default_str();
   synth->add_option("--seed", o->seed, "Seed")->check(CLI::NonNegativeNumber)->capture_default_str();
   AddOutput(synth, &o->common);

@@ -29,7 +29,9 @@ bool WholeNumber(const Json& json, int64_t* out) {
   return false;
 }
 
-std::string Number(double value) { return Json(value).dump(); }
+std::string Number(double value) {
+  return std::isfinite(value) ? Json(value).dump() : Fixed(value, 0);  // JSON has no word for nan and inf
+}
 
 // The parser's own report, without its internal numbering: "line 3, column 7: syntax error ...".
 struct ErrorKeeper : nlohmann::json_sax<Json> {

@@ -329,7 +329,11 @@ std::string RunOptions(const PlannedRun& run, int64_t steps_per_epoch, int64_t s
   std::string options = TrainerOptions(run.train) + " epochs=" + run.train.at("epochs").dump() +
                         " steps_per_epoch=" + std::to_string(steps_per_epoch) + " seed=" + std::to_string(run.seed) +
                         " samples=" + std::to_string(samples);
-  for (const auto& [key, value] : run.options) options += " " + key + "=" + value;
+  // With the method's name in front, which its options in a sum have already: some are called as the trainer's are
+  // (ab.epochs).
+  const bool one = run.spec.find('+') == std::string::npos;
+  for (const auto& [key, value] : run.options)
+    options += " " + (one && key.find('.') == std::string::npos ? run.spec + "." : "") + key + "=" + value;
   return options;
 }
 

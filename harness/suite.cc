@@ -48,7 +48,7 @@ Status CheckPlan(const std::vector<PlannedRun>& plan) {
       return InvalidArgument(run.recipe + ": the method '" + run.spec + "' needs a teacher");
     if (!needs && !run.teacher.empty())
       return InvalidArgument(run.recipe + ": the method '" + run.spec +
-                             "' has no use for a teacher (teacher = false in its [[method]] says so)");
+                             "' has no use for a teacher: a recipe says so by teacher = false in its [[method]]");
   }
   return {};
 }
@@ -81,7 +81,12 @@ Status CheckFit(const Device& device, const std::vector<PlannedRun>& plan,
     for (const auto& [role, name] : {std::pair("student", run.student), std::pair("teacher", run.teacher)}) {
       if (name.empty()) continue;
       std::unique_ptr<Network>& network = networks[run.dataset + " " + role + " " + name];
-      if (!network) DISTIL_RETURN_IF_ERROR(Network::Create(device, name, shape->second.image, 1, &network));
+      if (!network) {
+        DISTIL_RETURN_IF_ERROR(Network::Create(device, name, shape->second.image, 1, &network));
+        if (role == std::string("teacher") && !run.teacher_weights.empty())
+          if (Status s = network->Load(run.teacher_weights); !s.ok())
+            return {s.code(), run.Name() + ": " + s.message()};
+      }
       roles.emplace_back(role, network.get());
     }
     std::unique_ptr<Trainer> trainer;

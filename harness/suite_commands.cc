@@ -168,7 +168,8 @@ int Execute(const SuiteOptions& o, const std::vector<Recipe>& recipes, const std
   if (!status.ok()) return FailInput(status);
   Datasets datasets;
   for (const Recipe& recipe : recipes)
-    if (status = GetData(recipe, o, &datasets); !status.ok()) return FailInput(status);
+    if (status = GetData(recipe, o, &datasets); !status.ok())
+      return recipe.synth && o.common.data.empty() ? Fail(status) : FailInput(status);  // made here, or given
   if (status = CheckFit(*device, o, recipes, plan, &datasets); !status.ok()) return FailInput(status);
   std::vector<Baseline> baselines;
   if (status = BuiltInBaselines(&baselines); !status.ok()) return Fail(status);
@@ -211,6 +212,14 @@ Status MakePlan(SuiteOptions* o, std::vector<Recipe>* recipes, std::vector<Plann
     DISTIL_RETURN_IF_ERROR(AddToPlan(recipe, choice, plan));
     recipes->push_back(std::move(recipe));
   }
+  std::set<std::string> teachers;
+  for (const Recipe& recipe : *recipes)
+    for (const Recipe::Pair& pair : recipe.pairs)
+      if (!pair.teacher.empty()) teachers.insert(pair.teacher);
+  for (const auto& [network, file] : choice.teacher_weights)
+    if (!teachers.count(network))
+      return InvalidArgument("--teacher " + network + "=" + file + ": no pair of " + suite + " has this teacher" +
+                             DidYouMean(network, {teachers.begin(), teachers.end()}));
   return CheckPlan(*plan);
 }
 

@@ -42,7 +42,11 @@ std::string Trim(std::string_view text) {
 std::string Nearest(std::string_view name, const std::vector<std::string>& candidates) {
   std::string best;
   int best_distance = std::max<int>(2, static_cast<int>(name.size()) / 3) + 1;
-  if (name.size() > 200) return best;  // nobody meant that
+  if (name.size() > 200) return best;              // nobody meant that
+  for (const std::string& candidate : candidates)  // resnet18, of resnet18_cifar
+    if (name.size() > 3 && candidate.starts_with(name) && (best.empty() || candidate.size() < best.size()))
+      best = candidate;
+  if (!best.empty()) return best;
   for (const std::string& candidate : candidates) {
     int distance = EditDistance(name, candidate);
     if (distance < best_distance) best = candidate, best_distance = distance;

@@ -8,6 +8,7 @@ namespace {
 TEST(Text, NearestFindsSlipsOnly) {
   EXPECT_EQ(Nearest("epoch", {"epochs", "batch"}), "epochs");
   EXPECT_EQ(Nearest("wieght_decay", {"weight_decay", "momentum"}), "weight_decay");
+  EXPECT_EQ(Nearest("resnet18", {"resnet8", "resnet18_cifar"}), "resnet18_cifar");
   EXPECT_EQ(Nearest("zzzz", {"epochs", "batch"}), "");
   EXPECT_EQ(DidYouMean("zzzz", {"a_b_c", "d_e_f"}), "; known are a_b_c, d_e_f");
 }

@@ -1,5 +1,6 @@
 // train and distil: one run, from the command line alone or with a recipe's settings.
 #include <cstdio>
+#include <set>
 
 #include "harness/cli.h"
 #include "harness/environment.h"
@@ -27,10 +28,13 @@ std::string DatasetName(const std::string& path) {
 }
 
 Status AddOptions(const std::vector<std::string>& options, Recipe::Method* method) {
+  std::set<std::string> given;
   for (const std::string& option : options) {
     size_t equals = option.find('=');
     if (equals == std::string::npos || equals == 0 || option.find_first_of(" \t\n") != std::string::npos)
       return InvalidArgument("--option '" + option + "': expected KEY=VALUE without spaces, as in T=4");
+    if (!given.insert(option.substr(0, equals)).second)
+      return InvalidArgument("--option " + option.substr(0, equals) + " is given twice");
     method->options[option.substr(0, equals)] = option.substr(equals + 1);
   }
   return {};

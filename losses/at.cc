@@ -6,8 +6,8 @@
 //
 // The form of the authors' code is the default, as everywhere in the literature; its mean over pixels is why the weight
 // is as large as 1000 (RepDistiller; p = 2). Where two maps differ in size, the larger is averaged to the smaller
-// first, as in RepDistiller. Networks with different numbers of stages are refused unless pairs=common, which is what
-// RepDistiller does without a word.
+// first, as in RepDistiller, over windows that overlap where the sizes are no multiples. Networks with different numbers
+// of stages are refused unless pairs=common, which is what RepDistiller does without a word.
 #include <algorithm>
 
 #include "losses/common.h"
@@ -20,7 +20,7 @@ constexpr OptionSpec kOptions[] = {
     {"weight", "1000", "factor of the term (authors' code, RepDistiller)", "[0,inf)"},
     {"p", "2", "power of the activations (authors' code)", "[1,inf)"},
     {"form", "code", "squared mean of the authors' code, or the norm of the paper's eq. 2", "code|paper"},
-    {"pairs", "all", "all: both networks must have equally many stages; common: those that both have", "all|common"},
+    kPairsOption,
 };
 
 Expr Attention(Expr f, double p) {
@@ -40,11 +40,7 @@ Expr Loss(Pair& p) {
 }
 
 std::string Check(const Features& t, const Features& s, const MethodOptions& o) {
-  if (std::string why = CannotFindStages(t, s); !why.empty()) return why;
-  const size_t in_t = t.taps.size() - 1, in_s = s.taps.size() - 1;
-  if (in_t == in_s || o.text("pairs") == "common") return "";
-  return "the teacher has " + std::to_string(in_t) + " stages and the student " + std::to_string(in_s) +
-         "; at.pairs=common compares those that both have";
+  return CannotPairStages(t, s, o, "at", /*whole=*/false);
 }
 
 }  // namespace

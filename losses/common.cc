@@ -5,6 +5,8 @@
 namespace distil {
 namespace {
 
+constexpr char kNeedMaps[] = "both networks need feature maps [n,c,h,w] there";
+
 enum class Resize { kHalve, kDouble, kShrink, kNone };
 
 Resize ResizeOf(const Shape& f, const Shape& target) {
@@ -60,7 +62,7 @@ void PoolToSmaller(Expr* f, Expr* g) {
 }
 
 std::string CannotPool(const Shape& f, const Shape& g) {
-  if (f.rank() != 4 || g.rank() != 4) return "both networks need feature maps [n,c,h,w] there";
+  if (f.rank() != 4 || g.rank() != 4) return kNeedMaps;
   auto whole = [](int64_t a, int64_t b) { return a % b == 0 || b % a == 0; };
   if (whole(f[2], g[2]) && whole(f[3], g[3])) return "";
   return "maps " + f.ToString() + " and " + g.ToString() +
@@ -72,15 +74,17 @@ std::string CannotFindStages(const Features& t, const Features& s) {
   return std::string("the ") + (t.taps.size() < 2 ? "teacher" : "student") + " has no stages to compare";
 }
 
-std::string CannotPairStages(const Features& t, const Features& s, const MethodOptions& o, const std::string& method) {
+std::string CannotPairStages(const Features& t, const Features& s, const MethodOptions& o, const std::string& method,
+                             bool whole) {
   if (std::string why = CannotFindStages(t, s); !why.empty()) return why;
   const size_t in_t = t.taps.size() - 1, in_s = s.taps.size() - 1;
   if (in_t != in_s && o.text("pairs") != "common")
     return "the teacher has " + std::to_string(in_t) + " stages and the student " + std::to_string(in_s) + "; " +
            method + ".pairs=common compares those that both have";
   for (size_t i = 1; i <= std::min(in_t, in_s); ++i) {
-    if (std::string why = CannotPool(t.taps[i].post.shape(), s.taps[i].post.shape()); !why.empty())
-      return "stage " + std::to_string(i) + ": " + why;
+    const Shape &f = t.taps[i].post.shape(), &g = s.taps[i].post.shape();
+    const std::string why = whole || f.rank() != 4 || g.rank() != 4 ? CannotPool(f, g) : "";
+    if (!why.empty()) return "stage " + std::to_string(i) + ": " + why;
   }
   return "";
 }
@@ -107,6 +111,7 @@ Expr Regress(Layers& l, Expr f, const Shape& target) {
 }
 
 std::string CannotRegress(const Shape& f, const Shape& target) {
+  if (f.rank() != 4 || target.rank() != 4) return kNeedMaps;
   if (ResizeOf(f, target) != Resize::kNone) return "";
   return "a map " + f.ToString() + " cannot be brought to the size of " + target.ToString() +
          ": its sides must be twice, half, or equally many pixels more than the other's";

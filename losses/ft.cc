@@ -27,7 +27,7 @@ constexpr OptionSpec kOptions[] = {
     {"p", "1", "power of the difference (paper, RepDistiller)", "1|2"},
     {"rate", "0.5", "channels of a factor over those of the teacher's map (paper)", "(0,1]"},
     {"epochs", "30", "length of the paraphraser's phase (RepDistiller; authors: 5)", "(0,inf)"},
-    {"paraphraser_lr", "0.01", "learning rate of the paraphraser (RepDistiller; authors: 0.1)", "(0,inf)"},
+    {"paraphraser_lr", "0.01", "learning rate of the paraphraser (RepDistiller; authors: 0.1)", "(0,1e6]"},
 };
 
 constexpr char kParaphraser[] = "ft_paraphraser";

@@ -29,7 +29,8 @@ Status CheckOption(const OptionSpec& spec, const std::string& name, const std::s
   if (!ParseNumber(value, &v)) return InvalidArgument(given + "must be a number");
   const bool whole = rule.starts_with("whole ");
   if (whole) rule.remove_prefix(6);
-  if (whole && v != std::floor(v)) return InvalidArgument(given + "must be a whole number");
+  // From 2^53 on not every whole number is a double, and some fit no integer.
+  if (whole && (v != std::floor(v) || std::abs(v) >= 0x1p53)) return InvalidArgument(given + "must be a whole number");
   const double low = std::strtod(rule.data() + 1, nullptr);
   const double high = std::strtod(rule.data() + rule.find(',') + 1, nullptr);
   const bool above = rule.front() == '[' ? v >= low : v > low;

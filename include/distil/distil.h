@@ -366,8 +366,8 @@ typedef struct distil_role {
 /* A trainer for `method`: "ce", "kd", "fitnet", ... or a sum of terms, "kd+at".
  *
  * options: key=value pairs separated by white space, commas inside values. A key that does not exist is an error that
- * names the nearest one that does. Methods' own options: "T=4", or "kd.T=4 at.weight=1000" in a sum. What every trainer
- * has, with defaults and meaning from distil_trainer_option:
+ * names the nearest one that does. Methods' own options: "T=4", or "kd.T=4 at.weight=1000" in a sum and where the trainer
+ * has one of that name: "ab.epochs=30". What every trainer has, with defaults and meaning from distil_trainer_option:
  * - the run: epochs, steps_per_epoch, seed, samples (size of the training set, for methods that ask);
  * - the optimiser: optimizer=sgd or adam, lr, momentum, nesterov, weight_decay, beta1, beta2, eps, clip_norm;
  * - the schedule: schedule=multistep, step, cosine or constant; milestones, gamma, step_epochs, lr_min, warmup_epochs;

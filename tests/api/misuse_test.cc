@@ -474,28 +474,29 @@ TEST(Misuse, NetworksThatDoNotFit) {
   distil_network* const more_classes = make("resnet8", "classes=100 input=3,8,8");
   distil_network* const more_stages = make("vgg8", "classes=10 input=3,8,8");
   distil_network* const wider = make("resnet8x4", "classes=10 input=3,8,8");
-  // Of the caller's own: maps of 8, 5 and 5 pixels, and one without any stage.
-  auto own = [&](bool stages) {
+  // Of the caller's own: maps of 8, 5 and 5 pixels, one without any stage, and one whose stages are vectors.
+  auto own = [&](bool stages, bool vectors = false) {
     distil_builder* b = nullptr;
     distil_value x;
     distil_network* n = nullptr;
     EXPECT_EQ(distil_builder_begin(device, 3, 8, 8, &b, &x), DISTIL_OK);
     distil_conv_options narrow = DISTIL_CONV_OPTIONS_INIT;
     narrow.pad = 0;
-    const distil_value stem = distil_conv2d(b, "stem", x, 4, 3, nullptr),
-                       stage = distil_conv2d(b, "stage", stem, 4, 4, &narrow),
-                       last = distil_conv2d(b, "last", stage, 4, 1, nullptr);
+    distil_value stem = distil_conv2d(b, "stem", x, 4, 3, nullptr),
+                 stage = distil_conv2d(b, "stage", stem, 4, 4, &narrow),
+                 last = distil_conv2d(b, "last", stage, 4, 1, nullptr);
+    const distil_value pooled = distil_global_avg_pool(b, last), logits = distil_linear(b, "fc", pooled, 10, 1);
+    if (vectors) stage = last = pooled;
     for (distil_value v : {stem, stage, last}) {
       if (stages) {
         EXPECT_EQ(distil_builder_tap(b, v, v), DISTIL_OK);
       }
     }
-    const distil_value pooled = distil_global_avg_pool(b, last), logits = distil_linear(b, "fc", pooled, 10, 1);
     EXPECT_EQ(distil_builder_finish(b, pooled, logits, 1, &n), DISTIL_OK) << distil_last_error();
     distil_builder_free(b);
     return n;
   };
-  distil_network *const odd = own(true), *const bare = own(false);
+  distil_network *const odd = own(true), *const bare = own(false), *const flat = own(true, true);
 
   const struct {
     const char *method, *options;
@@ -525,6 +526,11 @@ TEST(Misuse, NetworksThatDoNotFit) {
       {"dskd", "", bare, student, "method dskd: the teacher has no feature maps to compare"},
       {"dsn", "", nullptr, bare, "this student is not a network of the zoo"},
       {"dskd", "heads=3", student, student, "heads=3: the student has 3 stages, and only those before the last"},
+      {"at", "pairs=common", student, flat, "method at: stage 1: both networks need feature maps [n,c,h,w] there"},
+      {"fitnet", "stage=1", student, flat, "method fitnet: both networks need feature maps [n,c,h,w] there"},
+      {"fitnet", "stage=1", flat, student, "method fitnet: both networks need feature maps [n,c,h,w] there"},
+      {"fitnet", "stage=1e30", student, student, "option stage = '1e30': must be a whole number"},
+      {"ft", "paraphraser_lr=1e30", student, student, "option paraphraser_lr = '1e30': must lie in (0,1e6]"},
       {"vid", "pairs=common", odd, student, "method vid: stage 1: maps [2,4,5,5] and [2,16,8,8] cannot be averaged"},
       {"nst", "pairs=common", odd, student, "method nst: stage 1: maps [2,4,5,5] and [2,16,8,8] cannot be averaged"},
       {"dskd", "", odd, student, "method dskd: maps [2,4,5,5] and [2,64,2,2] cannot be averaged"},
@@ -550,7 +556,7 @@ TEST(Misuse, NetworksThatDoNotFit) {
     EXPECT_EQ(message.find('\n'), std::string::npos) << message;
     distil_network_free(twin);
   }
-  for (distil_network* n : {student, more_classes, more_stages, wider, odd, bare}) distil_network_free(n);
+  for (distil_network* n : {student, more_classes, more_stages, wider, odd, bare, flat}) distil_network_free(n);
   distil_device_close(device);
 }
 
