@@ -16,6 +16,7 @@
 #include "lib/backend/onednn/loops.h"
 #include "lib/backend/onednn/pool.h"
 #include "lib/backend/onednn/primitives.h"
+#include "lib/backend/onednn/rows.h"
 #include "lib/backend/onednn/vector_ops.h"
 #include "lib/backend/onednn/winograd.h"
 #include "lib/backend/onednn/winograd_ops.h"
@@ -258,8 +259,9 @@ void AddConvolutions(const Library& library) {
         y{64, c.o, c.size / c.stride, c.size / c.stride};
     for (ConvKind kind : {ConvKind::kForward, ConvKind::kInput, ConvKind::kWeight}) {
       // "+sum": as in a frozen block, with bias, residual and ReLU.
-      for (const char* way : {"direct", "direct+sum", "nhwc", "nhwc+sum", "winograd", "winograd+sum", "turned", "bf16",
-                              "bf16+sum", "bf16_nhwc", "bf16_nhwc+sum", "bf16_winograd", "bf16_winograd+sum"}) {
+      for (const char* way :
+           {"direct", "direct+sum", "nhwc", "nhwc+sum", "winograd", "winograd+sum", "turned", "rows", "rows+sum",
+            "bf16", "bf16+sum", "bf16_nhwc", "bf16_nhwc+sum", "bf16_winograd", "bf16_winograd+sum"}) {
         const std::string text = way;
         const bool block = text.find("+sum") != std::string::npos;
         if (block && (kind != ConvKind::kForward || c.stride != 1)) continue;
@@ -274,8 +276,9 @@ void AddConvolutions(const Library& library) {
                    text.rfind("bf16", 0) == 0};
         if (c.c == 3 && !nhwc) s.x_layout = Layout::kPlain;
         if (block) s.attrs.bias = s.attrs.residual = s.attrs.relu = 1;
-        const bool winograd = text.find("winograd") != std::string::npos, turned = text == "turned";
-        if ((winograd && !WinogradCan(s)) || (turned && !CanTurn(s))) continue;
+        const bool winograd = text.find("winograd") != std::string::npos, turned = text == "turned",
+                   rows = text.rfind("rows", 0) == 0;
+        if ((winograd && !WinogradCan(s)) || (turned && !CanTurn(s)) || (rows && !RowsCan(s))) continue;
         const char* name = kind == ConvKind::kForward ? "Conv"
                            : kind == ConvKind::kInput ? "ConvByInput"
                                                       : "ConvByWeight";
@@ -291,6 +294,7 @@ void AddConvolutions(const Library& library) {
                 kernel = MakeWinograd(s, Threads());
                 weight.bytes = kind == ConvKind::kWeight ? Bytes(w, DType::kF32) : WinogradWeightBytes(w);
               }
+              if (rows) kernel = MakeRows(s, Threads());
               if (!status.ok()) return state.SkipWithError(status.message().c_str());
               const size_t xb = Bytes(x, type), yb = Bytes(y, type);
               if (block)

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "lib/backend/layout_pass.h"
+#include "lib/backend/onednn/rows.h"
 #include "lib/backend/onednn/search.h"
 #include "lib/backend/onednn/winograd.h"
 
@@ -22,6 +23,9 @@ bool WinogradFits(const ConvSpec& s) {
   if (s.kind == ConvKind::kWeight && least * most > 256 * 256) return false;  // its sums must stay in a cache
   return !s.bf16 || (least >= 32 && most <= 256);
 }
+
+// By rows is faster than oneDNN 2.6 where a row has pixels enough for a run. (Measured with bench/kernels.)
+bool RowsFit(const ConvSpec& s) { return RowsCan(s) && s.y[3] >= 7; }
 
 // oneDNN 2.6 by input does not share its work among threads where the input has 32 channels.
 bool TurnedFits(const ConvSpec& s) { return CanTurn(s) && !s.bf16 && s.x[1] == 32; }
@@ -78,11 +82,15 @@ class Assigner : public LayoutPass {
   // The algorithm of a convolution in blocks: as listed, else as measured, else by rule.
   int64_t Algorithm(const ConvSpec& s) {
     const bool winograd = options_.winograd || s.bf16;
-    const int64_t rule = winograd && WinogradFits(s) ? kWinograd : TurnedFits(s) ? kTurned : kDirect;
+    const int64_t rule = winograd && WinogradFits(s) ? kWinograd
+                         : RowsFit(s)                ? kByRows
+                         : TurnedFits(s)             ? kTurned
+                                                     : kDirect;
     if (!options_.algorithms) return rule;
     std::vector<int64_t> ways = {kDirect};
     if (winograd && WinogradCan(s)) ways.push_back(kWinograd);
     if (CanTurn(s)) ways.push_back(kTurned);
+    if (RowsCan(s)) ways.push_back(kByRows);
     if (ways.size() == 1) return kDirect;
     auto& chosen = options_.algorithms->chosen;
     const std::string what = DescribeConv(s, threads_);
@@ -120,6 +128,12 @@ class Assigner : public LayoutPass {
       if (s->attrs.algorithm == kWinograd) {
         *weight = {WinogradWeightBytes(s->w), nullptr,
                    s->kind == ConvKind::kInput ? kWinogradInputForm : kWinogradForm};
+        return {};
+      }
+      if (s->attrs.algorithm == kByRows) {
+        const bool turned = s->kind == ConvKind::kInput;
+        *weight = library_.BlockedWeight(turned ? Turned(*s).w : s->w);
+        if (turned) weight->form = kTurnedForm;
         return {};
       }
       if (s->attrs.algorithm == kTurned && library_.WeightLayout(Turned(*s), weight).ok()) {

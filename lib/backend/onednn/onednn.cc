@@ -13,6 +13,7 @@
 #include "lib/backend/onednn/loops.h"
 #include "lib/backend/onednn/pool.h"
 #include "lib/backend/onednn/primitives.h"
+#include "lib/backend/onednn/rows.h"
 #include "lib/backend/onednn/vector_ops.h"
 #include "lib/backend/onednn/view.h"
 #include "lib/backend/onednn/winograd.h"
@@ -132,6 +133,10 @@ class OneDnn : public Backend {
         const int64_t algorithm = ConvAttrs::Unpack(n.ints).algorithm;
         if (algorithm == kWinograd || algorithm == kWinogradInside) {
           *out = MakeWinograd(SpecOf(g, n), threads_);
+          return {};
+        }
+        if (algorithm == kByRows) {
+          *out = MakeRows(SpecOf(g, n), threads_);
           return {};
         }
         if (algorithm == kProduct) {

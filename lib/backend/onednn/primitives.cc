@@ -320,6 +320,12 @@ Status Library::WeightLayout(const ConvSpec& spec, OpaqueLayout* out, bool* slow
   });
 }
 
+OpaqueLayout Library::BlockedWeight(const Shape& w) const {
+  auto desc = std::make_shared<memory::desc>(Dims(w), type::f32, tag::OIhw16i16o);
+  const size_t bytes = desc->get_size();
+  return {bytes, std::move(desc), kLibraryForm};
+}
+
 Status Library::Conv(const ConvSpec& s, std::unique_ptr<Kernel>* out) const {
   return Guard("convolution", [&] {
     const ConvPrimitive c = MakeConv(impl_->engine, s);

@@ -13,8 +13,8 @@ namespace distil::onednn {
 
 // ConvAttrs::algorithm: oneDNN's direct one; winograd.h, with transformed weights or (inside) with row-major ones; by
 // input at stride 1, oneDNN's forward one with the kernel turned by 180 degrees and its channels exchanged; or, of 1x1
-// kernels over channels-last images, products of matrices, one for each group.
-inline constexpr int64_t kDirect = 0, kWinograd = 1, kTurned = 2, kWinogradInside = 3, kProduct = 4;
+// kernels over channels-last images, products of matrices, one for each group; or rows.h.
+inline constexpr int64_t kDirect = 0, kWinograd = 1, kTurned = 2, kWinogradInside = 3, kProduct = 4, kByRows = 5;
 
 // OpaqueLayout::form of weights: oneDNN's, turned or not, or transformed for Winograd's convolution forward or by input.
 inline constexpr int64_t kLibraryForm = 0, kTurnedForm = 1, kWinogradForm = 2, kWinogradInputForm = 3;
@@ -41,6 +41,8 @@ class Library {
   // whether oneDNN has only its reference code for this convolution.
   Status WeightLayout(const ConvSpec& spec, OpaqueLayout* out, bool* slow = nullptr) const;
   Status Conv(const ConvSpec& spec, std::unique_ptr<Kernel>* out) const;
+  // f32 in [o / 16, c / 16, h, w, 16 of c, 16 of o]; both are multiples of 16.
+  OpaqueLayout BlockedWeight(const Shape& w) const;
   // From one weight layout to another; nullptr stands for row-major f32. `w` as in ConvSpec.
   Status ReorderWeight(const Shape& w, int64_t groups, const OpaqueLayout* from, const OpaqueLayout* to,
                        std::unique_ptr<Kernel>* out) const;

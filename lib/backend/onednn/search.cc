@@ -11,6 +11,7 @@
 #include <new>
 #include <vector>
 
+#include "lib/backend/onednn/rows.h"
 #include "lib/backend/onednn/winograd.h"
 #include "lib/base/text.h"
 #include "lib/io/file.h"
@@ -54,7 +55,12 @@ std::string Pair(const char* name, const int64_t (&v)[2]) {
 }  // namespace
 
 const char* AlgorithmName(int64_t algorithm) {
-  return algorithm == kWinograd ? "winograd" : algorithm == kTurned ? "turned" : "direct";
+  switch (algorithm) {
+    case kWinograd: return "winograd";
+    case kTurned: return "turned";
+    case kByRows: return "rows";
+    default: return "direct";
+  }
 }
 
 std::string DescribeConv(const ConvSpec& s, int threads) {
@@ -75,6 +81,11 @@ Status MakeConvKernel(const Library& library, const ConvSpec& s, int threads, st
   if (s.attrs.algorithm == kWinograd) {
     *out = MakeWinograd(s, threads);
     *weight_bytes = WinogradWeightBytes(s.w);
+    return {};
+  }
+  if (s.attrs.algorithm == kByRows) {
+    *out = MakeRows(s, threads);
+    *weight_bytes = library.BlockedWeight(s.w).bytes;
     return {};
   }
   const ConvSpec spec = s.attrs.algorithm == kTurned ? Turned(s) : s;

@@ -16,7 +16,7 @@
 
 namespace distil::onednn {
 
-const char* AlgorithmName(int64_t algorithm);  // "direct", "winograd", "turned"
+const char* AlgorithmName(int64_t algorithm);  // "direct", "winograd", "turned", "rows"
 
 // "forward,64x32x32x32,32x32x3x3,s1x1,p1x1,f32,bias,relu,2threads": everything that its speed depends on.
 std::string DescribeConv(const ConvSpec& s, int threads);
