@@ -5,6 +5,7 @@ set -uo pipefail
 harness=$PWD/$1
 cd "$(mktemp -d "${TEST_TMPDIR:-/tmp}/cliXXXXXX")" || exit 1
 export NO_COLOR=1 OMP_WAIT_POLICY=passive
+unset DISTIL_DATA # real data sets there would be found where these commands look for none
 failures=0
 
 fail() {

@@ -8,6 +8,7 @@ harness=$(realpath "$1")
 device=${2:-cpu}
 cd "$(mktemp -d "${TEST_TMPDIR:-/tmp}/resumeXXXXXX")"
 export OMP_WAIT_POLICY=passive
+unset DISTIL_DATA
 
 fail() {
   echo "FAILED: $*"
