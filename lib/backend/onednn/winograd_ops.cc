@@ -29,7 +29,7 @@ INLINE void Store(uint16_t* p, V v) {  // to nearest, ties to even; NaN stays on
   const Bits rounded = (u + (((u >> 16) & 1) + 0x7fff)) >> 16, nan = (u >> 16) | 0x40;
   *reinterpret_cast<Half*>(p) = __builtin_convertvector((u << 1) > 0xff000000u ? nan : rounded, Half);
 }
-INLINE V All(float x) { return V{} + x; }
+INLINE V All(float x) { return x - V{}; }  // a broadcast: x - 0 is x, whatever its sign
 
 INLINE void Patch(const V (&d)[6], V (&o)[6]) {  // B^T
   const V a = d[4] - kB2 * d[2], b = d[3] - kB2 * d[1];
