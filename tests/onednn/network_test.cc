@@ -23,28 +23,32 @@ struct Way {
   const char* name;
   Setting setting;
   int threads;
-  double tolerance;  // of the gradients; terms and statistics have a tenth of it
+  double tolerance;  // of the gradients
+  double forward;    // of terms and statistics
 };
 
-// In f32, tolerances are some ten times the errors that were seen, which the test prints. In bf16, rounding turns some
-// ReLUs on and off at every layer, and batch norm over few numbers magnifies that: gradients of these networks are off
-// by 0.2, in PyTorch's autocast too. The networks for mobile devices have so many ReLUs that some turn in f32, too.
+// In f32, tolerances are some ten times the errors that were seen, which the test prints. MobileNetV2's narrow maps
+// magnify rounding more than others' do: 4e-5 to 1e-4 in PyTorch over five inputs, where no ReLU had another sign than in
+// f64. ShuffleNet has millions of ReLUs, of which some do: in PyTorch 0 to 5 over five inputs, and gradients were then off
+// by 2e-3 to 4e-2. With the signs of f64 they were off by 2e-5 to 3e-5. What comes out forward does not jump with a sign.
+// In bf16, rounding turns ReLUs at every layer, and batch norm over few numbers magnifies that: in PyTorch's autocast these
+// gradients are off by 0.1 to 0.3, vgg8's of one image by 0.4 to 0.7.
 std::vector<Way> Ways() {
   return {
-      {"resnet8", {"ce", "", "resnet8", 3, 32, ""}, 2, 2e-5},
-      {"one_image", {"ce", "", "resnet8", 1, 32, ""}, 2, 2e-5},
-      {"vgg8", {"ce", "", "vgg8", 1, 16, ""}, 2, 2e-5},
-      {"resnet8x4", {"kd+at", "wrn_16_1", "resnet8x4", 3, 16, ""}, 2, 2e-5},
-      {"wrn", {"kd+sp", "wrn_16_2", "wrn_16_1", 3, 16, ""}, 1, 2e-5},
-      {"fitnet", {"fitnet", "resnet8x4", "resnet8", 2, 16, ""}, 2, 2e-5},
-      {"shufflenet_v1", {"kd", "resnet8", "shufflenet_v1", 3, 32, ""}, 2, 0.05},
-      {"shufflenet_v2", {"kd", "resnet8", "shufflenet_v2", 3, 32, ""}, 2, 0.05},
-      {"mobilenet_v2", {"kd", "resnet8", "mobilenet_v2_x0_5", 3, 32, ""}, 2, 0.05},
-      {"winograd", {"kd", "resnet8x4", "resnet8", 2, 16, "winograd=1"}, 2, 5e-5},
-      {"winograd_wrn", {"ce", "", "wrn_16_2", 3, 16, "winograd=1"}, 1, 5e-5},
-      {"bf16", {"kd", "resnet8x4", "resnet8", 4, 16, "bf16=1"}, 2, 0.5},
-      {"bf16_wrn", {"kd", "wrn_16_2", "wrn_16_1", 4, 16, "bf16=1"}, 1, 0.5},
-      {"bf16_vgg", {"ce", "", "vgg8", 1, 16, "bf16=1"}, 2, 0.5},
+      {"resnet8", {"ce", "", "resnet8", 3, 32, ""}, 2, 2e-5, 2e-6},
+      {"one_image", {"ce", "", "resnet8", 1, 32, ""}, 2, 2e-5, 2e-6},
+      {"vgg8", {"ce", "", "vgg8", 1, 16, ""}, 2, 2e-5, 2e-6},
+      {"resnet8x4", {"kd+at", "wrn_16_1", "resnet8x4", 3, 16, ""}, 2, 2e-5, 2e-6},
+      {"wrn", {"kd+sp", "wrn_16_2", "wrn_16_1", 3, 16, ""}, 1, 2e-5, 2e-6},
+      {"fitnet", {"fitnet", "resnet8x4", "resnet8", 2, 16, ""}, 2, 2e-5, 2e-6},
+      {"shufflenet_v1", {"kd", "resnet8", "shufflenet_v1", 3, 32, ""}, 2, 0.05, 2e-5},
+      {"shufflenet_v2", {"kd", "resnet8", "shufflenet_v2", 3, 32, ""}, 2, 0.05, 2e-5},
+      {"mobilenet_v2", {"kd", "resnet8", "mobilenet_v2_x0_5", 3, 32, ""}, 2, 5e-4, 4e-5},
+      {"winograd", {"kd", "resnet8x4", "resnet8", 2, 16, "winograd=1"}, 2, 5e-5, 5e-6},
+      {"winograd_wrn", {"ce", "", "wrn_16_2", 3, 16, "winograd=1"}, 1, 5e-5, 5e-6},
+      {"bf16", {"kd", "resnet8x4", "resnet8", 4, 16, "bf16=1"}, 2, 0.5, 0.05},
+      {"bf16_wrn", {"kd", "wrn_16_2", "wrn_16_1", 4, 16, "bf16=1"}, 1, 0.5, 0.05},
+      {"bf16_vgg", {"ce", "", "vgg8", 1, 16, "bf16=1"}, 2, 0.5, 0.05},
   };
 }
 
@@ -89,8 +93,8 @@ TEST_P(Steps, AgreeWithReference) {
   for (size_t i = 0; i < tensors[0].size(); ++i)
     gradients.Add(tensors[0][i].second, tensors[1][i].second, 0.02 * largest, tensors[0][i].first);
   EXPECT_LE(gradients.worst, way.tolerance) << "gradient of " << gradients.where;
-  EXPECT_LE(statistics.worst, way.tolerance / 10) << statistics.where;
-  EXPECT_LE(terms.worst, way.tolerance / 10) << "term " << terms.where;
+  EXPECT_LE(statistics.worst, way.forward) << statistics.where;
+  EXPECT_LE(terms.worst, way.forward) << "term " << terms.where;
   std::printf("errors: terms %.1e, statistics %.1e, gradients %.1e (%s)\n", terms.worst, statistics.worst,
               gradients.worst, gradients.where.c_str());
 }
