@@ -46,10 +46,7 @@ Expr Loss(Pair& p) {
 }
 
 std::string Check(const Features& t, const Features& s, const MethodOptions&) {
-  if (std::string why = CannotFindStages(t, s); !why.empty()) return why;
-  if (t.taps.size() != s.taps.size())
-    return "the teacher has " + std::to_string(t.taps.size() - 1) + " stages and the student " +
-           std::to_string(s.taps.size() - 1);
+  if (std::string why = CannotMatchStages(t, s); !why.empty()) return why;
   for (size_t i = 1; i < t.taps.size(); ++i) {
     if (std::string why = CannotRegress(s.taps[i].pre.shape(), t.taps[i].pre.shape()); !why.empty())
       return "stage " + std::to_string(i) + ": " + why;

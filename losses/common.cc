@@ -74,14 +74,18 @@ std::string CannotFindStages(const Features& t, const Features& s) {
   return std::string("the ") + (t.taps.size() < 2 ? "teacher" : "student") + " has no stages to compare";
 }
 
+std::string CannotMatchStages(const Features& t, const Features& s) {
+  if (std::string why = CannotFindStages(t, s); !why.empty() || t.taps.size() == s.taps.size()) return why;
+  return "the teacher has " + std::to_string(t.taps.size() - 1) + " stages and the student " +
+         std::to_string(s.taps.size() - 1);
+}
+
 std::string CannotPairStages(const Features& t, const Features& s, const MethodOptions& o, const std::string& method,
                              bool whole) {
   if (std::string why = CannotFindStages(t, s); !why.empty()) return why;
-  const size_t in_t = t.taps.size() - 1, in_s = s.taps.size() - 1;
-  if (in_t != in_s && o.text("pairs") != "common")
-    return "the teacher has " + std::to_string(in_t) + " stages and the student " + std::to_string(in_s) + "; " +
-           method + ".pairs=common compares those that both have";
-  for (size_t i = 1; i <= std::min(in_t, in_s); ++i) {
+  if (std::string why = CannotMatchStages(t, s); !why.empty() && o.text("pairs") != "common")
+    return why + "; " + method + ".pairs=common compares those that both have";
+  for (size_t i = 1; i < std::min(t.taps.size(), s.taps.size()); ++i) {
     const Shape &f = t.taps[i].post.shape(), &g = s.taps[i].post.shape();
     const std::string why = whole || f.rank() != 4 || g.rank() != 4 ? CannotPool(f, g) : "";
     if (!why.empty()) return "stage " + std::to_string(i) + ": " + why;

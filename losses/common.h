@@ -28,6 +28,8 @@ void PoolToSmaller(Expr* f, Expr* g);
 std::string CannotPool(const Shape& f, const Shape& g);
 // Why there are no stages to compare, or "": a network needs two taps, its stem and a stage.
 std::string CannotFindStages(const Features& t, const Features& s);
+// The same, or why they have not equally many.
+std::string CannotMatchStages(const Features& t, const Features& s);
 // Why the stages 1..K of two networks cannot be compared one with one after pooling, or "". With pairs=common, those
 // that both have are compared; `method` is for the message. whole: windows of the averages must be whole ones (CannotPool).
 std::string CannotPairStages(const Features& t, const Features& s, const MethodOptions& o, const std::string& method,

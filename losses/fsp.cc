@@ -41,10 +41,7 @@ Expr Loss(Pair& p) {
 }
 
 std::string Check(const Features& t, const Features& s, const MethodOptions&) {
-  if (std::string why = CannotFindStages(t, s); !why.empty()) return why;
-  if (t.taps.size() != s.taps.size())
-    return "the teacher has " + std::to_string(t.taps.size() - 1) + " stages and the student " +
-           std::to_string(s.taps.size() - 1);
+  if (std::string why = CannotMatchStages(t, s); !why.empty()) return why;
   for (size_t i = 0; i < t.taps.size(); ++i) {
     const int64_t c_t = t.taps[i].post.dim(1), c_s = s.taps[i].post.dim(1);
     if (c_t != c_s)
