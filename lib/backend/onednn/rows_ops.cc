@@ -33,7 +33,7 @@ INLINE void Tap(const float* x, const float* w, int64_t w_block, V (&sum)[kCount
 template <int kCount, int kVectors, int kStride>
 void Sum(const Run& r) {
   constexpr int kTap = 16 * 16;
-  alignas(64) float total[kVectors * kCount * 16];
+  alignas(64) V total[kCount][kVectors] = {};
   const float *x_block = r.x, *w_block = r.w, *y = r.residual ? r.residual : r.y;
 #pragma GCC unroll 2
   for (int v = 0; v < kVectors; ++v)
@@ -62,12 +62,10 @@ void Sum(const Run& r) {
       const V bias = r.bias ? Load(r.bias + v * 16) : V{}, zero = {};
 #pragma GCC unroll 14
       for (int p = 0; p < kCount; ++p) {
-        float* const t = total + (v * kCount + p) * 16;
         const int64_t at = v * r.y_block + p * 16;
-        V s = sum[p][v];
-        if (b > 1) s += Load(t);
+        V s = total[p][v] + sum[p][v];
         if (b < r.x_blocks) {
-          Store(t, s);
+          total[p][v] = s;
           continue;
         }
         s += bias;
