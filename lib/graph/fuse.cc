@@ -12,18 +12,6 @@ namespace {
 constexpr size_t kMaxInputs = 32, kMaxOutputs = 16, kMaxCode = 192;
 constexpr int64_t kSmall = 4096;  // elements; launches cost more than memory below this
 
-bool Costly(Op op) {
-  switch (op) {
-    case Op::kExp:
-    case Op::kLog:
-    case Op::kLog1p:
-    case Op::kPow:
-    case Op::kSigmoid:
-    case Op::kTanh: return true;
-    default: return false;
-  }
-}
-
 bool Reduces(Op op) { return op == Op::kSum || op == Op::kMaxReduce; }
 
 class Fuser {
@@ -424,5 +412,17 @@ class Fuser {
 }  // namespace
 
 Graph Fuse(const Graph& g) { return Fuser(g).Run(); }
+
+bool Costly(Op op) {
+  switch (op) {
+    case Op::kExp:
+    case Op::kLog:
+    case Op::kLog1p:
+    case Op::kPow:
+    case Op::kSigmoid:
+    case Op::kTanh: return true;
+    default: return false;
+  }
+}
 
 }  // namespace distil

@@ -14,4 +14,7 @@ namespace distil {
 
 Graph Fuse(const Graph& g);
 
+// Whether a pointwise op is a transcendental function.
+bool Costly(Op op);
+
 }  // namespace distil

@@ -156,15 +156,15 @@ TEST(OneDnnNetwork, StepsMoveImagesNowhere) {
 
 // resnet8 has nine convolutions with a norm each. Forward, a norm costs three reads and a write, where a block ends less
 // for two of them. Backward, two reads for its sums and two and a write for its result, more where gradients of several
-// readers meet.
+// readers meet. Two norms' results are large enough to be computed again for a gradient: a read and a write each.
 TEST(OneDnnNetwork, PassesOfATrainingStep) {
   Lab lab(Cpu(), {"ce", "", "resnet8", 6, 32, ""});
   lab.Step();
   if (HasFailure()) return;
   const Counts n = CountImages(*lab.trainer->programs().at(0), 6);
   EXPECT_EQ(n.convolutions, 3 * 9 - 1);  // no gradient of the images
-  EXPECT_LE(n.fused_reads, 66);
-  EXPECT_LE(n.fused_writes, 18);
+  EXPECT_LE(n.fused_reads, 68);
+  EXPECT_LE(n.fused_writes, 20);
   std::printf("fused passes %d: %d reads, %d writes\n", n.fused, n.fused_reads, n.fused_writes);
 }
 

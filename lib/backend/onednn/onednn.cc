@@ -20,6 +20,7 @@
 #include "lib/expr/lower.h"
 #include "lib/graph/fold.h"
 #include "lib/graph/fuse.h"
+#include "lib/graph/recompute.h"
 
 namespace distil {
 namespace onednn {
@@ -118,7 +119,9 @@ class OneDnn : public Backend {
     const ThreadScope scope(threads_);
     *g = Lower(*g, [](const Node&) { return false; });
     *g = Fuse(Fold(*g));
-    return AssignLayouts(library_, options, threads_, g);
+    DISTIL_RETURN_IF_ERROR(AssignLayouts(library_, options, threads_, g));
+    *g = Recompute(*g);
+    return {};
   }
 
   Status MakeKernel(const Graph& g, NodeId id, std::unique_ptr<Kernel>* out) override {

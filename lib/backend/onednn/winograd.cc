@@ -136,12 +136,14 @@ class Forward : public Kernel {
   int64_t chunk_;
 };
 
-// The convolution by weight. Each thread sums over its own tiles; the sums are added in the order of threads.
+// The convolution by weight. Each thread sums over its own tiles; the sums are added in the order of threads. Where sums
+// are larger than a thread's cache, it is all threads together: they share the tiles of a chunk, and then its points.
 template <class E>
 class ByWeight : public Kernel {
  public:
-  ByWeight(const Shape& x, const Shape& y, int threads) : x_(x), y_(y), vectors_(Vectors(y[1])) {
-    parts_ = static_cast<int>(std::clamp<int64_t>(x_.tiles() / kRows, 1, threads));
+  ByWeight(const Shape& x, const Shape& y, int threads)
+      : x_(x), y_(y), threads_(threads), vectors_(Vectors(y[1])), together_(x_.c * y_.c > kTogether) {
+    parts_ = together_ ? 1 : static_cast<int>(std::clamp<int64_t>(x_.tiles() / kRows, 1, threads));
     chunk_ = std::min(kChunk, (x_.tiles() + parts_ - 1) / parts_);
   }
 
@@ -150,18 +152,23 @@ class ByWeight : public Kernel {
   void Run(const KernelArgs& args) override {
     auto* base = static_cast<float*>(args.workspace);
     auto* out = static_cast<float*>(args.out[0]);
-#pragma omp parallel num_threads(parts_)
+#pragma omp parallel num_threads(together_ ? threads_ : parts_)
     {
+      if (together_) {
+        SumTogether(args, base);
+      } else {
 #pragma omp for schedule(static, 1)
-      for (int p = 0; p < parts_; ++p) SumPart(args, p, base + static_cast<size_t>(p) * PartFloats());
+        for (int p = 0; p < parts_; ++p) SumPart(args, p, base + static_cast<size_t>(p) * PartFloats());
+      }
 #pragma omp for schedule(static)
       for (int64_t c = 0; c < x_.c; ++c) Finish(base, c, out);
     }
   }
 
  private:
-  static constexpr int64_t kChannels = 8;  // rows of a product
-  static constexpr int64_t kChunk = 64;    // tiles; the sums are read and written once a chunk
+  static constexpr int64_t kChannels = 8;        // rows of a product
+  static constexpr int64_t kChunk = 64;          // tiles; the sums are read and written once a chunk
+  static constexpr int64_t kTogether = 64 * 64;  // products of channels; there are 36 times as many sums
 
   int64_t StepX() const { return chunk_ * x_.c + kPad; }
   int64_t StepY() const { return chunk_ * y_.c + kPad; }
@@ -169,27 +176,46 @@ class ByWeight : public Kernel {
   size_t PartFloats() const { return static_cast<size_t>(kPoints * (StepX() + StepY() + StepSum())); }
 
   void SumPart(const KernelArgs& args, int part, float* sum) const {
-    const auto* x = static_cast<const E*>(args.in[0]);
-    const auto* y = static_cast<const E*>(args.in[1]);
     float* v = sum + kPoints * StepSum();
     float* z = v + kPoints * StepX();
     const int64_t first = x_.tiles() * part / parts_, end = x_.tiles() * (part + 1) / parts_;
     for (int64_t t = first; t < end; t += chunk_) {
       const int64_t count = std::min(chunk_, end - t);
-      for (int64_t i = 0; i < count; ++i) {
-        const Tile tile(x_, t + i);
-        for (int64_t b = 0; b < x_.blocks(); ++b)
-          TransformPatch(x + x_.plane(tile.image, b), x_.h, x_.w, tile.y - 1, tile.x - 1, v + i * x_.c + b * 16,
-                         StepX());
-        for (int64_t b = 0; b < y_.blocks(); ++b)
-          TransformGradient(y + y_.plane(tile.image, b), y_.h, y_.w, tile.y, tile.x, z + i * y_.c + b * 16, StepY());
-      }
-      for (int64_t p = 0; p < kPoints; ++p)
-        for (int64_t o = 0; o < y_.c; o += vectors_ * 16)
-          for (int64_t c = 0; c < x_.c; c += kChannels)
-            Multiply(v + p * StepX() + c, 1, x_.c, kChannels, z + p * StepY() + o, y_.c, count, vectors_,
-                     sum + p * StepSum() + c * y_.c + o, y_.c, t != first);
+      for (int64_t i = 0; i < count; ++i) Transform(args, t + i, v + i * x_.c, z + i * y_.c);
+      for (int64_t p = 0; p < kPoints; ++p) Products(p, count, v, z, t != first, sum);
     }
+  }
+
+  // Run by every thread; each loop ends when all are done.
+  void SumTogether(const KernelArgs& args, float* sum) const {
+    float* v = sum + kPoints * StepSum();
+    float* z = v + kPoints * StepX();
+    for (int64_t t = 0; t < x_.tiles(); t += chunk_) {
+      const int64_t count = std::min(chunk_, x_.tiles() - t);
+#pragma omp for schedule(static)
+      for (int64_t i = 0; i < count; ++i) Transform(args, t + i, v + i * x_.c, z + i * y_.c);
+#pragma omp for schedule(static)
+      for (int64_t p = 0; p < kPoints; ++p) Products(p, count, v, z, t != 0, sum);
+    }
+  }
+
+  // Tile t of both images.
+  void Transform(const KernelArgs& args, int64_t t, float* v, float* z) const {
+    const auto* x = static_cast<const E*>(args.in[0]);
+    const auto* y = static_cast<const E*>(args.in[1]);
+    const Tile tile(x_, t);
+    for (int64_t b = 0; b < x_.blocks(); ++b)
+      TransformPatch(x + x_.plane(tile.image, b), x_.h, x_.w, tile.y - 1, tile.x - 1, v + b * 16, StepX());
+    for (int64_t b = 0; b < y_.blocks(); ++b)
+      TransformGradient(y + y_.plane(tile.image, b), y_.h, y_.w, tile.y, tile.x, z + b * 16, StepY());
+  }
+
+  // Point p of `count` tiles, into the sums or (add) onto them.
+  void Products(int64_t p, int64_t count, const float* v, const float* z, bool add, float* sum) const {
+    for (int64_t o = 0; o < y_.c; o += vectors_ * 16)
+      for (int64_t c = 0; c < x_.c; c += kChannels)
+        Multiply(v + p * StepX() + c, 1, x_.c, kChannels, z + p * StepY() + o, y_.c, count, vectors_,
+                 sum + p * StepSum() + c * y_.c + o, y_.c, add);
   }
 
   // Row-major kernels of one input channel, from the sums of all parts.
@@ -210,7 +236,9 @@ class ByWeight : public Kernel {
   }
 
   Image x_, y_;
-  int vectors_, parts_;
+  int threads_, vectors_;
+  bool together_;
+  int parts_;
   int64_t chunk_;
 };
 
