@@ -174,12 +174,25 @@ good 'KD' reproduce same.toml --threads 1 --data tiny.h5 --runs mine --quiet
 good 'Student' reproduce same.toml --threads 1 --data tiny.h5 --runs mine --cell '*:*:ce' --quiet
 good 'KD' reproduce mine.toml --threads 1 --data tiny.h5 --runs mine --restart --quiet
 [[ $sum == "$(find mine -name '*.safetensors' -o -name metrics.jsonl | sort | xargs sha256sum)" ]] || fail 'a second run gave other bits'
-# What --dry-run promised: that memory, to the byte. And two machines' shares make one machine's table.
+# What --dry-run promised: that memory, to the byte.
 "$harness" reproduce mine.toml --threads 1 --data tiny.h5 --runs elsewhere/none --dry-run --json > plan
 for method in ce kd; do
   promised=$(grep "\"method\":\"$method\".*\"student\":\"resnet8\"" plan | head -1 | grep -o '"memory_bytes":[0-9]*' | grep -o '[0-9]*')
   grep -rhq "\"planned_bytes\": $promised,\$" mine/tiny/*__resnet8/$method || fail "$method took other memory than $promised"
 done
+# Also where a phase of its own before the main one needs more: FSP's has the teacher, its main one has not.
+sed -e '/^seeds/s/2/1/' -e '/^epochs/s/2/1/' -e '/^name = "kd"/s/kd"/fsp"\noptions = { epochs = 2 }/' mine.toml > phases.toml
+"$harness" reproduce phases.toml --threads 1 --data tiny.h5 --runs phases --dry-run --json > plan
+good 'KD' reproduce phases.toml --threads 1 --data tiny.h5 --runs phases --quiet
+for method in ce fsp; do
+  line=$(grep "\"method\":\"$method\".*\"student\":\"resnet8\"" plan)
+  promised=$(grep -o '"memory_bytes":[0-9]*' <<< "$line" | grep -o '[0-9]*')
+  epochs=$(grep -o '"epochs":[0-9]*' <<< "$line" | grep -o '[0-9]*')
+  grep -rhq "\"planned_bytes\": $promised,\$" phases/tiny/*__resnet8/$method || fail "$method took other memory than $promised"
+  [[ $epochs == $(cat phases/tiny/*__resnet8/$method/*/metrics.jsonl | wc -l) ]] || fail "$method has not $epochs epochs"
+done
+[[ $epochs == 3 ]] || fail "FSP's first phase is not among its $epochs epochs"
+# Two machines' shares make one machine's table.
 for shard in 1 2; do
   good '' reproduce mine.toml --threads 1 --data tiny.h5 --runs shard$shard --shard $shard/2 --quiet
 done

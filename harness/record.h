@@ -81,7 +81,7 @@ struct RunRecord {
   double seconds = 0;            // wall time of training and evaluation, over all sessions of the run
   double images_per_second = 0;  // of training
   int64_t steps = 0;
-  int64_t planned_bytes = 0;   // memory of the training step as known before it ran
+  int64_t planned_bytes = 0;   // memory of a training step as known before it ran, the most of any phase
   int64_t resident_bytes = 0;  // largest resident set of the process, over all sessions
   std::vector<EpochMetrics> epochs;
 

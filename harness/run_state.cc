@@ -18,6 +18,7 @@ Json ToJson(const RunState& s) {
           {"device", s.device},
           {"train_seconds", s.train_seconds},
           {"train_images", s.train_images},
+          {"planned_bytes", s.planned_bytes},
           {"resident_bytes", s.resident_bytes}};
 }
 
@@ -30,6 +31,7 @@ Status FromJson(const Json& json, const std::string& path, const Source& source,
   f.Read("seconds", &s->seconds, 0.0, 1e12);
   f.Read("train_seconds", &s->train_seconds, 0.0, 1e12);
   f.Read("train_images", &s->train_images, 0);
+  f.Optional("planned_bytes", &s->planned_bytes, 0);  // older states have none
   f.Read("resident_bytes", &s->resident_bytes, 0);
   f.Read("device", &s->device);
   const Json* sums = f.Object("sums", true);

@@ -20,7 +20,7 @@ struct RunState {
   std::map<std::string, int64_t> counts;
   int64_t images = 0, correct = 0;  // of the epoch so far
   double seconds = 0, train_seconds = 0;
-  int64_t train_images = 0, resident_bytes = 0;
+  int64_t train_images = 0, planned_bytes = 0, resident_bytes = 0;
   std::string device;  // its description
 
   void StartEpoch() { sums.clear(), counts.clear(), images = correct = 0; }

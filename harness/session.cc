@@ -172,7 +172,17 @@ class Session {
     DISTIL_RETURN_IF_ERROR(trainer_->Step(ToImages(batch), nullptr));
     ++step_;
     state_.train_seconds += Now() - begin;
-    return ReadResults(/*wait=*/false);
+    DISTIL_RETURN_IF_ERROR(ReadResults(/*wait=*/false));
+    // Phases begin with an epoch. After its first step the phase is compiled, so that asking costs nothing.
+    return step_ % source_->steps_per_epoch() == 1 ? ReadPlannedMemory() : Status();
+  }
+
+  // Of the phase that the next step belongs to; the most of all phases counts.
+  Status ReadPlannedMemory() {
+    uint64_t bytes = 0;
+    DISTIL_RETURN_IF_ERROR(trainer_->Memory(run_.train.at("batch").get<int64_t>(), &bytes));
+    state_.planned_bytes = std::max(state_.planned_bytes, static_cast<int64_t>(bytes));
+    return {};
   }
 
   Status ReadResults(bool wait) {
@@ -244,9 +254,8 @@ class Session {
     record->seconds = state_.seconds + Now() - started_;
     record->images_per_second =
         state_.train_seconds > 0 ? static_cast<double>(state_.train_images) / state_.train_seconds : 0;
-    uint64_t bytes = 0;
-    DISTIL_RETURN_IF_ERROR(trainer_->Memory(run_.train.at("batch").get<int64_t>(), &bytes));
-    record->planned_bytes = static_cast<int64_t>(bytes);
+    DISTIL_RETURN_IF_ERROR(ReadPlannedMemory());
+    record->planned_bytes = state_.planned_bytes;
     DISTIL_RETURN_IF_ERROR(trainer_->Algorithms(&record->algorithms));
     record->resident_bytes = std::max(state_.resident_bytes, ResidentPeak());
     // From here on the run is finished; what is left of it is only removed after that.

@@ -153,8 +153,8 @@ Status EstimateRun(const Device& device, const PlannedRun& run, const data::Data
     DISTIL_RETURN_IF_ERROR(evaluator->Add({b.images, b.labels, b.ids, b.count}, &score));
     per_image = Since(begin) / static_cast<double>(b.count);
   }
-  const double epochs = static_cast<double>(total) / static_cast<double>(p.source->steps_per_epoch());
-  out->seconds = steps_seconds + epochs * per_image * static_cast<double>(data.test_samples);
+  out->epochs = total / p.source->steps_per_epoch();
+  out->seconds = steps_seconds + static_cast<double>(out->epochs) * per_image * static_cast<double>(data.test_samples);
   out->known = true;
   return {};
 }

@@ -41,10 +41,12 @@ struct SuiteResult {
 Status RunPlan(const Device& device, const std::vector<PlannedRun>& plan, const Datasets& datasets,
                const SessionOptions& options, Progress* progress, SuiteResult* result);
 
-// What a run would take on this device: its planned memory, and its time from a few real steps of each of its phases.
+// What a run would take on this device: its planned memory, the most of any of its phases; its epochs, of all of them; and
+// its time from a few real steps of each.
 struct Estimate {
   bool known = false;
   uint64_t bytes = 0;
+  int64_t epochs = 0;
   double seconds = 0;
 };
 Status EstimateRun(const Device& device, const PlannedRun& run, const data::Dataset& dataset, Estimate* out);

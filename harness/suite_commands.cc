@@ -134,23 +134,20 @@ int DryRun(const SuiteOptions& o, const std::vector<Recipe>& recipes, const std:
       if (!status.ok()) return Fail({status.code(), run.Name() + ": " + status.message()});
     }
     if (state != RunStatus::kDone) ++left, total += e.seconds, all_known = all_known && e.known;
-    const std::string folder = RunPath(run, o.training.session), epochs = run.train.at("epochs").dump();
+    const std::string folder = RunPath(run, o.training.session);
+    const int64_t epochs = e.known ? e.epochs : run.train.at("epochs").get<int64_t>();  // without a method's own phases
     if (o.common.json) {
-      Json line = {{"run", folder},
-                   {"status", StatusName(state)},
-                   {"teacher", run.teacher},
-                   {"student", run.student},
-                   {"method", run.method},
-                   {"seed", run.seed},
-                   {"epochs", run.train.at("epochs")}};
+      Json line = {{"run", folder},          {"status", StatusName(state)}, {"teacher", run.teacher},
+                   {"student", run.student}, {"method", run.method},        {"seed", run.seed},
+                   {"epochs", epochs}};
       if (e.known) line["memory_bytes"] = e.bytes, line["seconds"] = e.seconds;
       std::printf("%s\n", Canonical(line).c_str());
     } else {
       const std::string unknown = state == RunStatus::kDone ? "-" : "?";
-      PrintPlanLine(
-          {std::to_string(i + 1), StatusName(state), DryRunName(run), epochs, e.known ? Bytes(e.bytes) : unknown,
-           e.known && state != RunStatus::kDone ? Duration(e.seconds) : unknown, folder},
-          name_width);
+      PrintPlanLine({std::to_string(i + 1), StatusName(state), DryRunName(run), std::to_string(epochs),
+                     e.known ? Bytes(e.bytes) : unknown,
+                     e.known && state != RunStatus::kDone ? Duration(e.seconds) : unknown, folder},
+                    name_width);
     }
   }
   if (!o.common.json)
