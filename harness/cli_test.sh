@@ -181,7 +181,7 @@ for method in ce kd; do
   grep -rhq "\"planned_bytes\": $promised,\$" mine/tiny/*__resnet8/$method || fail "$method took other memory than $promised"
 done
 # Also where a phase of its own before the main one needs more: FSP's has the teacher, its main one has not.
-sed -e '/^seeds/s/2/1/' -e '/^epochs/s/2/1/' -e '/^name = "kd"/s/kd"/fsp"\noptions = { epochs = 2 }/' mine.toml > phases.toml
+sed -e '/^seeds/s/2/1/' -e '/^epochs/s/2/1/' -e '/^name = "kd"/s/kd"/fsp"\noptions = { "fsp.epochs" = 2 }/' mine.toml > phases.toml
 "$harness" reproduce phases.toml --threads 1 --data tiny.h5 --runs phases --dry-run --json > plan
 good 'KD' reproduce phases.toml --threads 1 --data tiny.h5 --runs phases --quiet
 for method in ce fsp; do
