@@ -55,6 +55,19 @@ TEST(OneDnnGraph, Bf16IsRefusedWhereItCannotBe) {
 
 // ---- Convolutions
 
+// Where oneDNN's own arithmetic overflows, it divides by zero: that was a signal, not a message.
+TEST(OneDnnGraph, PlanesThatTheLibraryCannotCountAreRefused) {
+  Graph g;
+  ConvAttrs same;
+  same.pad[0] = same.pad[1] = 1;
+  g.Output("y", MeanAll(Conv2d(Input(&g, "x", {1, 3, 32768, 32768}), Input(&g, "w", {16, 3, 3, 3}), same)).id());
+  std::unique_ptr<Program> program;
+  const auto backend = OneDnn();
+  const Status s = Program::Compile(backend.get(), g, {}, &program);
+  EXPECT_EQ(s.code(), Code::kUnsupported);
+  EXPECT_NE(s.message().find("planes of fewer than 2^29 pixels"), std::string::npos) << s.message();
+}
+
 struct ConvCase {
   const char* name;
   Shape x;

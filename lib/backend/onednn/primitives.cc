@@ -199,6 +199,14 @@ Status Guard(const char* what, F&& f) {
   }
 }
 
+// oneDNN 2.6 counts the bytes of a channel's plane in an int, and divides by what that overflows to.
+Status CheckPlanes(const ConvSpec& s) {
+  for (const Shape& image : {s.x, s.y})
+    if (image[2] * image[3] >= (int64_t{1} << 29))
+      return Unsupported("convolution of " + image.ToString() + ": oneDNN needs planes of fewer than 2^29 pixels");
+  return {};
+}
+
 }  // namespace
 
 bool CanTurn(const ConvSpec& s) {
@@ -313,6 +321,7 @@ bool Library::wide() const {
 }
 
 Status Library::WeightLayout(const ConvSpec& spec, OpaqueLayout* out, bool* slow) const {
+  DISTIL_RETURN_IF_ERROR(CheckPlanes(spec));
   return Guard("convolution", [&] {
     const ConvPrimitive c = MakeConv(impl_->engine, spec);
     *out = {c.w.get_size(), std::make_shared<memory::desc>(c.w), kLibraryForm};
@@ -327,6 +336,7 @@ OpaqueLayout Library::BlockedWeight(const Shape& w) const {
 }
 
 Status Library::Conv(const ConvSpec& s, std::unique_ptr<Kernel>* out) const {
+  DISTIL_RETURN_IF_ERROR(CheckPlanes(s));
   return Guard("convolution", [&] {
     const ConvPrimitive c = MakeConv(impl_->engine, s);
     auto k = std::make_unique<PrimitiveKernel>(impl_->engine, c.primitive, c.scratchpad);
