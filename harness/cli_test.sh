@@ -53,6 +53,7 @@ bad "--cell a:b: expected TEACHER:STUDENT:METHOD" reproduce dskd/table1 --cell a
 bad "dskd/table1 has no method 'kdd'; did you mean 'kd'?" reproduce dskd/table1 --cell wrn_40_2:wrn_16_2:kdd
 bad "'train.lrr' is unknown; did you mean 'lr'?" reproduce dskd/table1 --set train.lrr=1
 bad '--shard 3/2: expected I/N' reproduce dskd/table1 --shard 3/2
+bad '--shard : expected I/N' reproduce dskd/table1 --shard ''
 bad '--epochs: Value 0 not in range' quickstart --epochs 0
 bad '--checkpoint-seconds: Value nan not in range 0 to 1e+09' train --network resnet8 --data x.h5 --checkpoint-seconds nan
 bad "'train.lr' is nan, but must be from 0.0 to 1000.0" reproduce dskd/table1 --set train.lr=nan

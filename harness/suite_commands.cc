@@ -20,14 +20,13 @@ namespace {
 struct SuiteOptions {
   std::string suite;
   std::vector<std::string> cells, teachers;
-  std::string shard, to = "quickstart";
+  std::string shard = "1/1", to = "quickstart";
   bool dry_run = false;
   TrainingOptions training;
   Common common;
 };
 
 Status ParseShard(const std::string& text, PlanChoice* choice) {
-  if (text.empty()) return {};
   int shard = 0, shards = 0;
   char rest = 0;
   if (std::sscanf(text.c_str(), "%d/%d%c", &shard, &shards, &rest) != 2 || shard < 1 || shards < shard ||
