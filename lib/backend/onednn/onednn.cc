@@ -17,6 +17,7 @@
 #include "lib/backend/onednn/vector_ops.h"
 #include "lib/backend/onednn/view.h"
 #include "lib/backend/onednn/winograd.h"
+#include "lib/base/random.h"
 #include "lib/expr/lower.h"
 #include "lib/graph/fold.h"
 #include "lib/graph/fuse.h"
@@ -99,6 +100,30 @@ class Twice : public Kernel {
   std::unique_ptr<Kernel> second_;
 };
 
+// The reference's uniform numbers, with rows shared among threads.
+class RandomRows : public Kernel {
+ public:
+  RandomRows(int64_t rows, int64_t width, uint32_t slot, int threads)
+      : rows_(rows), width_(width), slot_(slot), parts_(rows * width < kWorthThreads ? 1 : threads) {}
+  void Run(const KernelArgs& args) override {
+    const auto *key = static_cast<const int32_t*>(args.in[0]), *ids = static_cast<const int32_t*>(args.in[1]);
+    auto* y = static_cast<float*>(args.out[0]);
+#pragma omp parallel for schedule(static) num_threads(parts_)
+    for (int64_t i = 0; i < rows_; ++i) {
+      for (int64_t j = 0; j < width_; j += 4) {
+        const auto u = DropoutUniform(key, ids[i], slot_, static_cast<uint32_t>(j / 4));
+        std::copy_n(u.data(), std::min<int64_t>(4, width_ - j), y + i * width_ + j);
+      }
+    }
+  }
+
+ private:
+  static constexpr int64_t kWorthThreads = 1 << 14;  // numbers
+  int64_t rows_, width_;
+  uint32_t slot_;
+  int parts_;
+};
+
 class OneDnn : public Backend {
  public:
   explicit OneDnn(const HostOptions& options)
@@ -160,6 +185,12 @@ class OneDnn : public Backend {
         return *out ? Status() : Internal("a fused node is larger than the loop engine can hold");
       }
       case Op::kReorder: return Reorder(g, n, out);
+      case Op::kRandom: {
+        const int64_t rows = y.shape[0];
+        *out =
+            std::make_unique<RandomRows>(rows, y.shape.elements() / rows, static_cast<uint32_t>(n.ints[0]), threads_);
+        return {};
+      }
       case Op::kMaxPool:
       case Op::kMaxPoolScatter:
       case Op::kAvgPool:
