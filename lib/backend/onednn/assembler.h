@@ -88,8 +88,8 @@ class Assembler {
     if (r > kRdi) Byte(0x41);
     Byte(op | (r & 7));
   }
-  // The prefix of four bytes, which holds the high bits of all registers, inverted; and the opcode. b3 and b4 are those of the operand that
-  // is a register or an address's base.
+  // The prefix of four bytes, which holds the high bits of all registers, inverted; and the opcode. b3 and b4 are those
+  // of the operand that is a register or an address's base.
   void Evex(Code c, int reg, int a, int b3, int b4, Lanes lanes) {
     Byte(0x62);
     Byte((~reg >> 3 & 1) << 7 | !b4 << 6 | !b3 << 5 | (~reg >> 4 & 1) << 4 | c.map);

@@ -1,15 +1,9 @@
 #include "lib/backend/onednn/rows_ops.h"
 
+#include "lib/backend/onednn/vector16.h"
+
 namespace distil::onednn::rows {
 namespace {
-
-using V = float __attribute__((vector_size(64), aligned(4), may_alias));
-
-#define INLINE [[gnu::always_inline]] inline
-
-INLINE V Load(const float* p) { return *reinterpret_cast<const V*>(p); }
-INLINE void Store(float* p, V v) { *reinterpret_cast<V*>(p) = v; }
-INLINE V All(float x) { return x - V{}; }  // a broadcast: x - 0 is x, whatever its sign
 
 // One tap of the kernel over 16 inputs, for the pixels kFirst to kEnd. Every load serves a whole row of sums, so that
 // the multipliers are what is busy.

@@ -6,30 +6,14 @@
 // With a = 5/8 and b = 3/2 the rounding error of y is half of that with 1 and 2, about twice that of a direct sum.
 #include "lib/backend/onednn/winograd_ops.h"
 
+#include "lib/backend/onednn/vector16.h"
+
 namespace distil::onednn::winograd {
 namespace {
-
-using V = float __attribute__((vector_size(64), aligned(4), may_alias));
-using Bits = uint32_t __attribute__((vector_size(64), aligned(4), may_alias));
-using Half = uint16_t __attribute__((vector_size(32), aligned(2), may_alias));
 
 constexpr float kA = 0.625f, kB = 1.5f, kA2 = kA * kA, kB2 = kB * kB;
 constexpr float kA3 = kA2 * kA, kB3 = kB2 * kB, kProduct = kA2 * kB2, kSum = kA2 + kB2;
 constexpr float kG0 = 1 / kProduct, kGa = 1 / (2 * kA2 * (kA2 - kB2)), kGb = 1 / (2 * kB2 * (kB2 - kA2));
-
-#define INLINE [[gnu::always_inline]] inline
-
-INLINE V Load(const float* p) { return *reinterpret_cast<const V*>(p); }
-INLINE void Store(float* p, V v) { *reinterpret_cast<V*>(p) = v; }
-INLINE V Load(const uint16_t* p) {
-  return reinterpret_cast<V>(__builtin_convertvector(*reinterpret_cast<const Half*>(p), Bits) << 16);
-}
-INLINE void Store(uint16_t* p, V v) {  // to nearest, ties to even; NaN stays one
-  const Bits u = reinterpret_cast<Bits>(v);
-  const Bits rounded = (u + (((u >> 16) & 1) + 0x7fff)) >> 16, nan = (u >> 16) | 0x40;
-  *reinterpret_cast<Half*>(p) = __builtin_convertvector((u << 1) > 0xff000000u ? nan : rounded, Half);
-}
-INLINE V All(float x) { return x - V{}; }  // a broadcast: x - 0 is x, whatever its sign
 
 INLINE void Patch(const V (&d)[6], V (&o)[6]) {  // B^T
   const V a = d[4] - kB2 * d[2], b = d[3] - kB2 * d[1];
